@@ -1,0 +1,140 @@
+"""Many groups in one row without padding: `[prompt | response 1 | … | response K]` each.
+
+The responses of a group see their prompt and not each other; position ids restart after the
+prompt. One prompt is laid out once, whatever the number of its responses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from preftune.records import TokenGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Where a group lies in the row: half-open ranges of token positions."""
+
+    prompt: tuple[int, int]
+    responses: tuple[tuple[int, int], ...]
+    """In order, back to back, the first starting where the prompt ends."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What the model is given: one packed row and the bookkeeping of its response tokens.
+
+    `position` counts the row's tokens, `token` its response tokens, `response`, `group` and
+    `relation` as in `LogProbs`.
+    """
+
+    ids: Tensor
+    """(position,) int64 token ids."""
+    positions: Tensor
+    """(position,) int64 position ids, restarting after the prompt for each response."""
+    segments: tuple[Segment, ...]
+    """One for each group, in order."""
+    predictor: Tensor
+    """(token,) int64: the position whose hidden state predicts the token."""
+    targets: Tensor
+    """(token,) int64: the response token's id."""
+    mask: Tensor
+    """(token,) bool: trained."""
+    response: Tensor
+    """(token,) int64: the response a token belongs to."""
+    group: Tensor
+    """(response,) int64: the group a response belongs to."""
+    winner: Tensor
+    loser: Tensor
+    strength: Tensor
+    """(relation,) as in `LogProbs`."""
+    sources: tuple[str, ...] = ()
+    """(group) `file:line` of each, for messages."""
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on another device."""
+        moved = {
+            name: getattr(self, name).to(device, non_blocking=True)
+            for name in ("ids", "positions", "predictor", "targets", "mask", "response")
+            + ("group", "winner", "loser", "strength")
+        }
+        return replace(self, **moved)
+
+
+def pack(groups: Sequence[TokenGroup]) -> Batch:
+    """Lay groups out back to back in one row.
+
+    Example:
+        >>> from preftune.records import TokenResponse, Relation
+        >>> sides = [TokenResponse(np.array(ids, np.int32), np.ones(len(ids), bool))
+        ...          for ids in ([7, 8], [9])]
+        >>> group = TokenGroup(np.array([5, 6], np.int32), tuple(sides), (Relation(0, 1),))
+        >>> batch = pack([group])
+        >>> batch.ids.tolist(), batch.positions.tolist(), batch.predictor.tolist()
+        ([5, 6, 7, 8, 9], [0, 1, 2, 3, 2], [1, 2, 1])
+    """
+    ids, positions, predictor, targets, mask, lengths = [], [], [], [], [], []
+    segments: list[Segment] = []
+    start = 0
+    for group in groups:
+        prompt_end = start + len(group.prompt_ids)
+        assert prompt_end > start, f"{group.source}: an empty prompt predicts nothing"
+        ids.append(group.prompt_ids)
+        positions.append(np.arange(prompt_end - start))
+        ranges: list[tuple[int, int]] = []
+        cursor = prompt_end
+        for response in group.responses:
+            count = len(response.ids)
+            ids.append(response.ids)
+            positions.append(np.arange(count) + (prompt_end - start))
+            # The prompt's last token predicts the first token of every response.
+            predictor.append(np.r_[prompt_end - 1, cursor : cursor + count - 1][:count])
+            targets.append(response.ids)
+            mask.append(response.trained)
+            lengths.append(count)
+            ranges.append((cursor, cursor + count))
+            cursor += count
+        segments.append(Segment((start, prompt_end), tuple(ranges)))
+        start = cursor
+    winner, loser, strength = _relations(groups)
+    return Batch(
+        ids=_join(ids),
+        positions=_join(positions),
+        segments=tuple(segments),
+        predictor=_join(predictor),
+        targets=_join(targets),
+        mask=torch.from_numpy(np.concatenate(mask)) if mask else torch.zeros(0, dtype=torch.bool),
+        response=torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths)),
+        group=torch.from_numpy(
+            np.repeat(np.arange(len(groups)), [len(group.responses) for group in groups])
+        ),
+        winner=winner,
+        loser=loser,
+        strength=strength,
+        sources=tuple(group.source for group in groups),
+    )
+
+
+def _join(parts: Sequence[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64))
+
+
+def _relations(groups: Sequence[TokenGroup]) -> tuple[Tensor, Tensor, Tensor]:
+    winner: list[int] = []
+    loser: list[int] = []
+    strength: list[float] = []
+    first = 0
+    for group in groups:
+        for relation in group.relations:
+            winner.append(first + relation.winner)
+            loser.append(first + relation.loser)
+            strength.append(relation.strength)
+        first += len(group.responses)
+    return (
+        torch.tensor(winner, dtype=torch.int64),
+        torch.tensor(loser, dtype=torch.int64),
+        torch.tensor(strength, dtype=torch.float32),
+    )

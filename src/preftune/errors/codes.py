@@ -1,0 +1,54 @@
+"""What each error code means, for `preftune explain CODE`.
+
+PT1xx reading · PT2xx rendering · PT3xx configuration · PT4xx models · PT5xx runs · PT6xx resources
+"""
+
+from difflib import get_close_matches
+
+EXPLANATIONS: dict[str, str] = {
+    "PT100": "The data file or folder can't be opened: it is missing, or not readable.",
+    "PT101": "The file is not what its name says: a broken or half-written gzip, JSON or Parquet.",
+    "PT102": "The data holds no rows.",
+    "PT103": "The columns fit no known layout. Name them: --map chosen=good,rejected=bad.",
+    "PT104": "One or more rows are broken, so the file is refused. Each is listed with file, line "
+    "and reason. --bad-rows skip goes on without them and counts them.",
+    "PT105": "The data does not fit the objective: DPO needs pairs, SFT needs responses.",
+    "PT106": "No row is left after exclusions: all were broken, identical or too long.",
+    "PT107": "A Parquet or JSON file would decode to more than the memory set aside for it.",
+    "PT200": "The rendered prompt of a row is not the beginning of prompt + response, so no "
+    "boundary between what is given and what is trained can be drawn.",
+    "PT201": "The chat template refuses a row, for instance because roles do not alternate.",
+    "PT202": "A row has nothing to train: its response is empty after rendering.",
+    "PT300": "An option or key of the run file is unknown.",
+    "PT301": "A value is of the wrong kind or out of range.",
+    "PT302": "A required option is missing.",
+    "PT303": "The objective is unknown, or is given a setting that it does not use.",
+    "PT304": "The run file can't be read as YAML.",
+    "PT305": "The run folder holds a run of another configuration. Nothing was overwritten.",
+    "PT306": "The run folder can't be written, or is not a run folder.",
+    "PT400": "The model folder or hub name can't be loaded.",
+    "PT401": "The model has no tokenizer.",
+    "PT402": "The model's weights are pickles. preftune reads safetensors only.",
+    "PT403": "The model needs code of its own, which is run only with --trust-remote-code.",
+    "PT404": "The model is of a kind that preftune can't train: not a causal language model.",
+    "PT500": "The loss or a gradient is not finite. Training stopped before the weights changed.",
+    "PT501": "A checkpoint is damaged or incomplete.",
+    "PT502": "Another process is writing to this run folder.",
+    "PT503": "The run was interrupted. The same command resumes it.",
+    "PT504": "preftune failed in a way it did not foresee: a bug of ours.",
+    "PT600": "The disk is full or has too little space for the run.",
+    "PT601": "Memory ran out.",
+}
+
+
+def explain(code: str) -> str:
+    """What `code` means; for an unknown code, the closest known ones.
+
+    Raises:
+        KeyError: the code is unknown; the message names the closest.
+    """
+    key = code.upper()
+    if key in EXPLANATIONS:
+        return EXPLANATIONS[key]
+    close = get_close_matches(key, EXPLANATIONS, n=1)
+    raise KeyError(f"unknown code {code!r}" + (f"; did you mean {close[0]}?" if close else ""))

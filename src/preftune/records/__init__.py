@@ -1,0 +1,19 @@
+"""Frozen records that the stages hand to each other. No torch here."""
+
+from preftune.records.estimates import Estimate
+from preftune.records.groups import Form, Group, Message, Relation, Response
+from preftune.records.intake import Exclusion, Intake
+from preftune.records.tokens import TokenGroup, TokenResponse
+
+__all__ = [
+    "Estimate",
+    "Exclusion",
+    "Form",
+    "Group",
+    "Intake",
+    "Message",
+    "Relation",
+    "Response",
+    "TokenGroup",
+    "TokenResponse",
+]
