@@ -56,11 +56,9 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        moved = {
-            name: getattr(self, name).to(device, non_blocking=True)
-            for name in ("ids", "positions", "predictor", "targets", "mask", "response")
-            + ("group", "winner", "loser", "strength")
-        }
+        names = ("ids", "positions", "predictor", "targets", "mask", "response")
+        names = (*names, "group", "winner", "loser", "strength")
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in names}
         return replace(self, **moved)
 
 

@@ -38,7 +38,7 @@ class PreftuneError(Exception):
         return _rebuild, (type(self), self.code, self.problem, self.why, self.fix, self.where)
 
 
-def _rebuild(
+def _rebuild(  # noqa: PLR0917  (pickle hands over positions)
     kind: type[PreftuneError], code: str, problem: str, why: str, fix: str, where: str | None
 ) -> PreftuneError:
     return kind(code, problem, why=why, fix=fix, where=where)

@@ -1,0 +1,1 @@
+"""Tests mirror src/: `tests/<package>/test_<file>.py`."""

@@ -1,0 +1,14 @@
+"""What all tests share: the real data beside the repository, where there is any."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data and models beside the repository; the test is skipped without it."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}")
+    return folder
