@@ -4,6 +4,7 @@ from preftune.records.estimates import Estimate
 from preftune.records.groups import Form, Group, Message, Relation, Response
 from preftune.records.intake import Exclusion, Intake
 from preftune.records.tokens import TokenGroup, TokenResponse
+from preftune.records.watch import Silent, Watch
 
 __all__ = [
     "Estimate",
@@ -14,6 +15,8 @@ __all__ = [
     "Message",
     "Relation",
     "Response",
+    "Silent",
     "TokenGroup",
     "TokenResponse",
+    "Watch",
 ]

@@ -1,0 +1,90 @@
+"""`preftune`: the application, and what happens to errors. Imports nothing heavy."""
+
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import typer
+
+from preftune.cli.demo import demo
+from preftune.cli.explain import explain
+from preftune.cli.show import show
+from preftune.cli.train import train
+from preftune.errors import PreftuneError
+
+EXIT_CODES = (
+    "Exit codes: 0 ok · 1 findings · 2 usage or configuration · 3 disk or memory · 4 data · "
+    "5 failed while running · 130/143 interrupted (the same command resumes)"
+)
+
+app = typer.Typer(
+    name="preftune",
+    help="From “this answer is better than that one” to a better model, with the evidence.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, train, show, explain):
+    app.command(no_args_is_help=command in {train, show})(command)
+
+
+def version(asked: bool) -> None:
+    """Print the version and stop."""
+    if asked:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"preftune {installed('preftune')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(
+        False, "--version", callback=version, is_eager=True, help="Print the version."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show tracebacks."),
+) -> None:
+    """From “this answer is better than that one” to a better model, with the evidence."""
+    if debug:
+        os.environ["PREFTUNE_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line. User mistakes print a message with a code, never a traceback."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        app()
+    except PreftuneError as error:
+        if os.environ.get("PREFTUNE_DEBUG"):
+            traceback.print_exc()
+        print(f"error {error.code}: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `preftune … | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("interrupted.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the last door: anything else is our bug
+        _report_bug(error)
+        sys.exit(5)
+
+
+def _report_bug(error: Exception) -> None:
+    if os.environ.get("PREFTUNE_DEBUG"):
+        traceback.print_exc()
+        return
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="preftune-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        traceback.print_exception(error, file=log)
+    print(
+        f"error PT504: preftune failed in a way that it did not foresee "
+        f"({type(error).__name__}: {error}).\n"
+        f"  why: this is a bug of ours.\n"
+        f"  fix: please report it with {Path(log.name)}; --debug shows the traceback here.",
+        file=sys.stderr,
+    )

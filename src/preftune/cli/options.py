@@ -1,0 +1,25 @@
+"""Options that several commands read alike."""
+
+from collections.abc import Sequence
+
+from preftune.errors import ConfigError
+
+
+def parse_map(texts: Sequence[str]) -> dict[str, str]:
+    """`chosen=good,rejected=bad` to a mapping from our column names to the file's.
+
+    >>> parse_map(["chosen=good,rejected=bad", "prompt=question"])
+    {'chosen': 'good', 'rejected': 'bad', 'prompt': 'question'}
+    """
+    mapping: dict[str, str] = {}
+    for item in (item for text in texts for item in text.split(",")):
+        ours, equals, theirs = (part.strip() for part in item.partition("="))
+        if not (ours and equals and theirs):
+            raise ConfigError(
+                "PT301",
+                f"`--map {item}` is not of the form ours=theirs.",
+                why="the columns can't be matched.",
+                fix="write for instance --map chosen=good,rejected=bad,prompt=question.",
+            )
+        mapping[ours] = theirs
+    return mapping

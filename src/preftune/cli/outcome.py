@@ -1,0 +1,40 @@
+"""What `preftune train` prints when it ends, and its exit code."""
+
+import json
+import shlex
+import sys
+from dataclasses import asdict
+
+import typer
+
+from preftune.training.run import TrainResult
+
+FIGURES = ("loss", "accuracy", "margin", "rewards_chosen", "rewards_rejected", "displacement", "kl")
+
+
+def report_outcome(result: TrainResult, *, as_json: bool) -> None:
+    """Figures on stdout, the next step on stderr. Exits with 128 + signal if interrupted."""
+    if as_json:
+        typer.echo(json.dumps({"version": 1, **asdict(result)}))
+    if result.interrupted is not None:
+        command = shlex.join(["preftune", *sys.argv[1:]])
+        saved = f"Stopped after step {result.steps:,} of {result.num_steps:,}; all is saved."
+        typer.echo(f"{saved}\nresume: {command}", err=True)
+        raise typer.Exit(128 + result.interrupted)
+    if not as_json:
+        for line in _table(result):
+            typer.echo(line)
+    typer.echo(f"model: {result.out}/model   metrics: {result.out}/metrics.jsonl", err=True)
+
+
+def _table(result: TrainResult) -> list[str]:
+    before, after = result.held_out_before, result.held_out
+    if not after:
+        return [
+            f"{name:<18}{result.train[name]:>10.4f}" for name in FIGURES if name in result.train
+        ]
+    lines = [f"{'held out':<18}{'before':>10}{'after':>10}"]
+    for name in FIGURES:
+        if name in after:
+            lines.append(f"{name:<18}{before[name]:>10.4f}{after[name]:>10.4f}")
+    return lines

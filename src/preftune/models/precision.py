@@ -1,0 +1,28 @@
+"""In which precision the matmuls run. Log-probs, sums and optimiser state are float32 always."""
+
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import torch
+
+MatmulPrecision = Literal["float32", "bfloat16"]
+
+
+def choose_precision(asked: Literal["auto", "float32", "bfloat16"]) -> MatmulPrecision:
+    """`auto` is bfloat16 where the device multiplies in it natively, else float32."""
+    if asked != "auto":
+        return asked
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    able = torch.cpu.get_capabilities()
+    return "bfloat16" if able.get("amx_bf16") or able.get("avx512_bf16") else "float32"
+
+
+def choose_device() -> torch.device:
+    """The first CUDA device, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def matmuls_in(precision: MatmulPrecision, device: torch.device) -> AbstractContextManager[object]:
+    """Autocast to bfloat16, or nothing. Policy and reference must be scored under the same."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

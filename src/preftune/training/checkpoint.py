@@ -1,0 +1,180 @@
+"""Checkpoints: complete or not there. Safetensors and JSON only, no pickles.
+
+A checkpoint is written to a temporary folder, flushed to disk, and renamed; its manifest holds the
+SHA-256 of every file, so a damaged one is found and the one before it is used.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from preftune.errors import ResourceError, RunError
+from preftune.training.folder import disk_full
+
+KEPT = 2
+"""Checkpoints kept: the newest, and one to fall back on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands. The sampler needs no more than the step."""
+
+    step: int = 0
+    """Optimiser steps done."""
+    pairs_seen: int = 0
+    tokens: int = 0
+    """Tokens laid out so far."""
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+) -> Path:
+    """Write `step-N` atomically and remove all but the newest `KEPT`.
+
+    Raises:
+        ResourceError: the disk is full (PT600); the checkpoints before it are untouched.
+    """
+    target = folder / f"step-{progress.step:08d}"
+    temporary = folder / f".{target.name}.{os.getpid()}.tmp"
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        save_file(_weights(model), temporary / "weights.safetensors")
+        save_file(_optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
+        save_file(_random_state(), temporary / "random.safetensors")
+        (temporary / "progress.json").write_text(json.dumps(asdict(progress)))
+        manifest = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=1))
+        for path in (*temporary.iterdir(), temporary):
+            _flush(path)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.replace(target)
+        _flush(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise disk_full(folder, error, needed=checkpoint_bytes(model)) from error
+    for old in sorted(folder.glob("step-*"))[:-KEPT]:
+        shutil.rmtree(old)
+    return target
+
+
+def latest_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
+    """The newest complete checkpoint, and what is wrong with newer ones."""
+    faults: list[str] = []
+    for leftover in folder.glob(".step-*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        fault = _fault(path)
+        if fault is None:
+            return path, faults
+        faults.append(f"{path}: {fault}")
+    return None, faults
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Restore weights, optimiser and random state exactly.
+
+    Raises:
+        RunError: the checkpoint is of another model (PT501).
+    """
+    weights = load_file(path / "weights.safetensors")
+    own = dict(model.named_parameters(remove_duplicate=True))
+    if own.keys() != weights.keys():
+        raise RunError(
+            "PT501",
+            "the checkpoint's weights are not this model's.",
+            where=str(path),
+            why="resuming would continue another model.",
+            fix="name another folder with --out.",
+        )
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(weights[name])
+    state = optimizer.state_dict()
+    state["state"] = {}
+    for key, value in load_file(path / "optimizer.safetensors").items():
+        index, _, name = key.partition(".")
+        state["state"].setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict(state)
+    random = load_file(path / "random.safetensors")
+    torch.set_rng_state(random["cpu"])
+    if "cuda" in random and torch.cuda.is_available():
+        torch.cuda.set_rng_state(random["cuda"])
+    return Progress(**json.loads((path / "progress.json").read_text()))
+
+
+def checkpoint_bytes(model: nn.Module) -> int:
+    """Size of a checkpoint on disk: weights and two moments, float32."""
+    return 3 * sum(parameter.numel() * 4 for parameter in model.parameters())
+
+
+def check_space(folder: Path, model: nn.Module) -> None:
+    """Refuse to start where the checkpoints will not fit.
+
+    Raises:
+        ResourceError: less free than `KEPT` checkpoints, one being written and the model (PT600).
+    """
+    needed = (KEPT + 1) * checkpoint_bytes(model) + checkpoint_bytes(model) // 3
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ResourceError(
+            "PT600",
+            f"the run needs about {needed / 2**20:,.0f} MiB of disk, {free / 2**20:,.0f} are free.",
+            where=str(folder),
+            why="it would stop at a checkpoint, after hours of work.",
+            fix="free some space, or name a folder on a larger disk with --out.",
+        )
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter once, tied ones under their first name."""
+    return {name: p.detach().contiguous() for name, p in model.named_parameters()}
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": torch.as_tensor(value).contiguous()
+        for index, entry in state.items()
+        for name, value in entry.items()
+    }
+
+
+def _random_state() -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _fault(path: Path) -> str | None:
+    try:
+        manifest: dict[str, str] = json.loads((path / "manifest.json").read_text())
+        for name, digest in manifest.items():
+            if _sha256(path / name) != digest:
+                return f"{name} is damaged"
+    except (OSError, ValueError) as error:
+        return f"incomplete ({error})"
+    return None if "weights.safetensors" in manifest else "incomplete (an empty manifest)"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,108 @@
+"""What a run is: every setting, its range and its default. Light: imports no torch."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class Settings(BaseModel):
+    """Frozen, and strict about unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class DataSettings(Settings):
+    """Where the preferences come from."""
+
+    train: str
+    """File (.jsonl, .jsonl.gz, .json, .parquet, .csv), dataset folder or hub name."""
+    held_out: Annotated[float, Field(ge=0, lt=1)] | str = 0.05
+    """Share of the prompts kept for evaluation, or a file of its own."""
+    map: dict[str, str] = {}
+    """Our column names to the file's: `{chosen: good, rejected: bad}`."""
+    bad_rows: Literal["error", "skip"] = "error"
+    """What to do about broken rows: refuse the file, or go on without them and list them."""
+    split: str | None = None
+    """Split of a hub dataset."""
+    limit: Annotated[int, Field(gt=0)] | None = None
+    """Read at most so many rows."""
+
+
+class RenderingSettings(Settings):
+    """How rows become tokens."""
+
+    max_tokens: Annotated[int, Field(gt=1)] | None = None
+    """Most tokens of prompt + response; by default 1,024 or the model's limit if smaller."""
+    truncation: Literal["drop", "prompt-left", "response"] = "drop"
+    """What happens to longer ones: leave out, cut the prompt's beginning, or cut responses."""
+    form: Literal["auto", "chat", "text"] = "auto"
+    """Whether rows are rendered as conversations or continued as plain text."""
+
+
+class OptimizerSettings(Settings):
+    """AdamW, its schedule and the batch."""
+
+    lr: Annotated[float, Field(gt=0)] | None = None
+    """Peak learning rate; by default the objective's own."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """Shape of the decay after the warm-up."""
+    warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the steps over which the rate rises from 0."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled decay of the matrices; vectors are never decayed."""
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = 1.0
+    """Gradients of a larger norm are scaled down to it; null: never."""
+    pairs_per_step: Annotated[int, Field(gt=0)] = 64
+    """Prompts with their responses in an optimiser step: the batch size."""
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    max_steps: Annotated[int, Field(gt=0)] | None = None
+    """Optimiser steps; overrides `epochs`."""
+
+
+class RunSettings(Settings):
+    """A run: the whole truth of it."""
+
+    model: str
+    """Folder or hub name of a causal language model, or a run folder of preftune."""
+    data: DataSettings
+    objective: dict[str, Any]
+    """`name` and the settings of its loss: `{name: dpo, beta: 0.1}`."""
+    rendering: RenderingSettings = RenderingSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    precision: Precision = "auto"
+    """Of the matmuls; log-probs, sums, weights and optimiser state are float32 always."""
+    tokens_per_batch: Annotated[int, Field(gt=0)] = 4096
+    """Tokens of a micro-batch. Changes speed and memory, never the result."""
+    evaluate_every: Annotated[int, Field(gt=0)] | None = None
+    """Optimiser steps between evaluations on the held-out split; by default a quarter of them."""
+    save_every: Annotated[int, Field(gt=0)] | None = None
+    """Optimiser steps between checkpoints; by default a tenth of the run."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    out: Path
+    """The run folder."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, values: Any) -> Any:
+        """`data: pairs.jsonl` and `objective: dpo` say enough."""
+        if not isinstance(values, dict):
+            return values
+        whole: dict[str, Any] = dict(values)  # pyright: ignore[reportUnknownArgumentType]
+        if isinstance(whole.get("data"), str):
+            whole["data"] = {"train": whole["data"]}
+        if isinstance(whole.get("objective"), str):
+            whole["objective"] = {"name": whole["objective"]}
+        return whole
+
+    @field_validator("objective")
+    @classmethod
+    def _named(cls, objective: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(objective.get("name"), str):
+            raise ValueError("an objective needs a name, such as dpo")
+        return objective

@@ -1,0 +1,149 @@
+"""The run folder: its files, its lock, and whose run it holds."""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from preftune.errors import ConfigError, ResourceError, RunError
+from preftune.training.config import RunSettings
+from preftune.training.runfile import Resolved, flatten, read_yaml, write_yaml
+
+
+class RunFolder:
+    """Paths of a run. `run.yaml · data.json · metrics.jsonl · checkpoints/ · model/`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.settings = root / "run.yaml"
+        self.data = root / "data.json"
+        self.metrics = root / "metrics.jsonl"
+        self.result = root / "result.json"
+        self.checkpoints = root / "checkpoints"
+        self.model = root / "model"
+
+    def check(self, resolved: Resolved) -> None:
+        """Refuse a folder that holds something else, before anything is loaded.
+
+        Raises:
+            ConfigError: another run's folder (PT305), or no run folder at all (PT306).
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise self._not_ours("is a file, not a folder")
+        if self.settings.exists():
+            self._compare(resolved.settings)
+        elif self.root.exists() and any(self.root.iterdir()):
+            raise self._not_ours("holds files, but no run of preftune")
+
+    @contextmanager
+    def claimed(self, resolved: Resolved) -> Iterator[None]:
+        """Hold the folder for this process, with `run.yaml` written.
+
+        Raises:
+            ConfigError: the folder can't be made or written (PT306).
+            RunError: another process holds it (PT502).
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = (self.root / "lock").open("a+")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise self._busy(lock.seek(0) or lock.read().strip()) from None
+            lock.seek(0)
+            lock.truncate()
+            lock.write(str(os.getpid()))
+            lock.flush()
+            if not self.settings.exists():
+                write_text(self.settings, write_yaml(resolved))
+            yield
+
+    def _compare(self, settings: RunSettings) -> None:
+        before, _ = read_yaml(self.settings)
+        old = flatten(RunSettings.model_validate(before).model_dump(mode="json"))
+        new = flatten(settings.model_dump(mode="json"))
+        differ = [key for key in sorted(old | new) if old.get(key) != new.get(key)]
+        differ = [key for key in differ if key != "out"]  # the same folder by another path
+        if differ:
+            shown = "; ".join(
+                f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differ
+            )
+            raise ConfigError(
+                "PT305",
+                f"the folder holds a run of another configuration ({shown}).",
+                where=str(self.root),
+                why="resuming it with other settings would mix two runs; nothing was overwritten.",
+                fix="name another folder with --out, or repeat the command of that run.",
+            )
+
+    def _not_ours(self, what: str) -> ConfigError:
+        return ConfigError(
+            "PT306",
+            f"the output {what}.",
+            where=str(self.root),
+            why="a run writes its settings, metrics and weights there; nothing was overwritten.",
+            fix="name a new or empty folder with --out.",
+        )
+
+    def _unwritable(self, error: OSError) -> ConfigError | ResourceError:
+        if error.errno == errno.ENOSPC:
+            return disk_full(self.root, error)
+        return ConfigError(
+            "PT306",
+            f"the output folder can't be written: {error.strerror}.",
+            where=str(self.root),
+            why="a run writes its settings, metrics and weights there.",
+            fix="name a folder that you may write with --out.",
+        )
+
+    def _busy(self, owner: str) -> RunError:
+        return RunError(
+            "PT502",
+            f"another process ({owner or 'unknown'}) is writing to this run folder.",
+            where=str(self.root),
+            why="two writers would spoil each other's checkpoints.",
+            fix="wait for it, stop it, or name another folder with --out.",
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        ResourceError: the disk is full or the place can't be written (PT600).
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise disk_full(path, error) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """`write_text` of an indented JSON document."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def disk_full(path: Path, error: Exception, needed: int | None = None) -> ResourceError:
+    """The error for a failed write: mostly a full disk. Safetensors raises errors of its own."""
+    cause = error.strerror if isinstance(error, OSError) else None
+    size = f" About {needed / 2**20:,.0f} MiB are needed." if needed else ""
+    return ResourceError(
+        "PT600",
+        f"writing failed: {cause or error}.{size}",
+        where=str(path),
+        why="without it the run can't be resumed; what was saved before is untouched.",
+        fix="free some space, then repeat the same command: it resumes.",
+    )

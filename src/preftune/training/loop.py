@@ -1,0 +1,109 @@
+"""The loop: evaluate, step, log, save, until the last step or until somebody asks to stop."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from preftune.batching import Sampler
+from preftune.models.root import LogProbModel
+from preftune.records import Watch
+from preftune.training.checkpoint import Progress, save_checkpoint
+from preftune.training.config import RunSettings
+from preftune.training.folder import RunFolder
+from preftune.training.metrics import MetricLog, Speed
+from preftune.training.optimizer import learning_rate
+from preftune.training.step import Example, Outcome, Stepper, update
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """Everything a run needs while it runs."""
+
+    settings: RunSettings
+    folder: RunFolder
+    stepper: Stepper
+    optimizer: torch.optim.Optimizer
+    sampler: Sampler
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    watch: Watch
+    stopping: Callable[[], bool]
+
+    @property
+    def model(self) -> LogProbModel:
+        """The policy."""
+        return self.stepper.model
+
+    def run(self, progress: Progress) -> Progress:
+        """Train from `progress` to the end, or to the step at which a stop was asked for."""
+        total = self.sampler.num_steps
+        evaluate_every = self.settings.evaluate_every or max(1, -(-total // 4))
+        save_every = self.settings.save_every or max(1, total // 10)
+        log, speed = MetricLog(self.folder.metrics, progress.step), Speed()
+        self.watch.begin("training", total, done=progress.step)
+        saved = progress.step
+        while progress.step < total and not self.stopping():
+            if progress.step % evaluate_every == 0:
+                self.evaluate(log, progress)
+                speed.take()
+            progress = self._step(log, speed, progress)
+            if progress.step % save_every == 0:
+                self._save(progress)
+                saved = progress.step
+                speed.take()
+        if progress.step > saved:
+            self._save(progress)
+        self.watch.end()
+        return progress
+
+    def evaluate(self, log: MetricLog, progress: Progress) -> Outcome | None:
+        """Figures on the held-out split, logged; none where there is no split."""
+        if not self.held_out:
+            return None
+        outcome = self.stepper.evaluate(self.held_out)
+        log.write(self._entry("held_out", progress, outcome))
+        return outcome
+
+    def _step(self, log: MetricLog, speed: Speed, progress: Progress) -> Progress:
+        examples = [self.train[index] for index in self.sampler.step(progress.step)]
+        settings = self.settings.optimizer
+        assert settings.lr is not None, "filled in when the run file was resolved"
+        lr = learning_rate(progress.step, self.sampler.num_steps, settings.lr, settings)
+        outcome, grad_norm = update(
+            self.stepper,
+            self.optimizer,
+            examples,
+            lr=lr,
+            max_grad_norm=settings.max_grad_norm,
+        )
+        speed.add(outcome.tokens)
+        entry = self._entry("train", progress, outcome)
+        entry |= {"grad_norm": grad_norm, "lr": lr, "tokens_per_second": speed.take()}
+        log.write(entry)
+        self.watch.advance(progress.step + 1, _note(outcome))
+        return Progress(
+            progress.step + 1, progress.pairs_seen + len(examples), progress.tokens + outcome.tokens
+        )
+
+    def _save(self, progress: Progress) -> None:
+        save_checkpoint(self.folder.checkpoints, self.model, self.optimizer, progress)
+
+    def _entry(self, split: str, progress: Progress, outcome: Outcome) -> dict[str, object]:
+        """A metrics line: `step` updates were done before these figures were measured."""
+        return {
+            "step": progress.step,
+            "split": split,
+            "pairs_seen": progress.pairs_seen,
+            "tokens": progress.tokens,
+            "loss": outcome.loss,
+            **outcome.means,
+        }
+
+
+def _note(outcome: Outcome) -> str:
+    shown = f"loss {outcome.loss:.4f}"
+    if "accuracy" in outcome.means:
+        shown += f"  accuracy {outcome.means['accuracy']:.2f}"
+        shown += f"  margin {outcome.means['margin']:+.2f}"
+    return shown

@@ -1,0 +1,189 @@
+"""From a file to token groups: read, render, take what the objective needs, split by prompt."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from preftune.checks.examine import examine
+from preftune.errors import DataError
+from preftune.records import Group, Intake, TokenGroup, Watch
+from preftune.rendering import Renderer
+from preftune.sources import Reading, read
+from preftune.training.config import DataSettings, RenderingSettings, RunSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Token groups to train and to evaluate on, and the account of the rows."""
+
+    train: list[TokenGroup]
+    held_out: list[TokenGroup]
+    account: dict[str, object]
+    """What goes into `data.json`."""
+
+
+def prepare(
+    settings: RunSettings,
+    data_kind: str,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    watch: Watch,
+) -> Prepared:
+    """Read, check, render and split the run's data.
+
+    Raises:
+        DataError: broken rows, data that does not fit the objective, nothing left.
+    """
+    reading = read_settings(settings.data, settings.data.train)
+    tell_reading(reading, settings.data.train, watch)
+    for finding in examine(reading.groups):
+        watch.say(finding)
+    fraction = settings.data.held_out
+    train, account = _to_tokens(
+        reading, settings.rendering, data_kind, tokenizer, max_tokens, watch
+    )
+    held_out: list[TokenGroup] = []
+    if isinstance(fraction, str):
+        other = read_settings(settings.data, fraction)
+        tell_reading(other, fraction, watch)
+        held_out, account["held_out"] = _to_tokens(
+            other, settings.rendering, data_kind, tokenizer, max_tokens, watch
+        )
+    elif fraction > 0:
+        train, held_out = split_by_prompt(train, fraction, settings.seed)
+    watch.say(f"{len(train):,} to train on, {len(held_out):,} held out (no prompt in both).")
+    account |= {"train_groups": len(train), "held_out_groups": len(held_out)}
+    return Prepared(train, held_out, account)
+
+
+def read_settings(settings: DataSettings, path: str) -> Reading:
+    """Read one file of a run."""
+    return read(
+        path,
+        mapping=settings.map or None,
+        bad_rows=settings.bad_rows,
+        split=settings.split,
+        limit=settings.limit,
+    )
+
+
+def tell_reading(reading: Reading, path: str, watch: Watch) -> None:
+    """Say what was read, as which layout, and the first rows left out."""
+    watch.say(f"{path}: {reading.layout}")
+    watch.say(f"{path}: {reading.intake.summary()}")
+    for exclusion in reading.intake.exclusions[:10]:
+        watch.say(f"  {exclusion.source}: {exclusion.reason}. {exclusion.detail}".rstrip())
+    more = len(reading.intake.exclusions) - 10
+    if more > 0:
+        watch.say(f"  and {more:,} more, all listed in data.json")
+
+
+def _to_tokens(
+    reading: Reading,
+    settings: RenderingSettings,
+    data_kind: str,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    watch: Watch,
+) -> tuple[list[TokenGroup], dict[str, object]]:
+    groups = fit(reading.groups, data_kind, watch)
+    renderer = Renderer(
+        tokenizer, max_tokens=max_tokens, truncation=settings.truncation, form=settings.form
+    )
+    rendering = renderer.render(groups, reading.intake)
+    watch.say(rendering.announcement)
+    if rendering.intake.used < reading.intake.used or rendering.truncated:
+        watch.say(f"after rendering: {rendering.intake.summary()}{_cut(rendering.truncated)}")
+    if not rendering.groups:
+        raise DataError(
+            "PT106",
+            f"no row is left: {rendering.intake.summary()}.",
+            why="there is nothing to train on.",
+            fix="raise rendering.max_tokens, or set rendering.truncation=prompt-left.",
+        )
+    return rendering.groups, account_of(reading, rendering.intake, rendering.truncated)
+
+
+def fit(groups: Sequence[Group], data_kind: str, watch: Watch) -> list[Group]:
+    """The groups as the objective takes them: pairs, or demonstrations.
+
+    Raises:
+        DataError: pairs are needed and some rows have no judgement (PT105).
+    """
+    if data_kind == "pairs":
+        bare = next((group for group in groups if not group.relations), None)
+        if bare is None:
+            return list(groups)
+        raise DataError(
+            "PT105",
+            "the row holds a response without a judgement, and the objective needs pairs.",
+            where=bare.source,
+            why="a preference is learned from two responses to the same prompt.",
+            fix="use --objective sft for demonstrations, or a file with chosen and rejected.",
+        )
+    judged = sum(bool(group.relations) for group in groups)
+    if judged:
+        watch.say(f"{judged:,} pairs are read as demonstrations: the chosen response of each.")
+    return [demonstration(group) for group in groups]
+
+
+def demonstration(group: Group) -> Group:
+    """The winner of a group's relations as its only response."""
+    if not group.relations:
+        return group
+    winner = group.relations[0].winner
+    return replace(group, responses=(group.responses[winner],), relations=())
+
+
+def account_of(reading: Reading, intake: Intake, truncated: dict[str, int]) -> dict[str, object]:
+    """The account of rows as JSON: rows = used + excluded by reason, each exclusion listed."""
+    return {
+        "layout": reading.layout,
+        "fingerprint": reading.fingerprint,
+        "rows": intake.rows,
+        "used": intake.used,
+        "excluded": intake.by_reason,
+        "truncated": truncated,
+        "exclusions": [
+            {"source": row.source, "reason": row.reason, "detail": row.detail}
+            for row in intake.exclusions
+        ],
+    }
+
+
+def split_by_prompt(
+    groups: Sequence[TokenGroup], fraction: float, seed: int
+) -> tuple[list[TokenGroup], list[TokenGroup]]:
+    """Train and held-out groups with no prompt in both.
+
+    A prompt's side depends on its tokens and the seed alone, not on the other rows or their order.
+
+    Raises:
+        DataError: one side is empty (PT106).
+    """
+    train: list[TokenGroup] = []
+    held_out: list[TokenGroup] = []
+    for group in groups:
+        key = hashlib.blake2b(group.prompt_ids.tobytes(), digest_size=8, salt=_salt(seed))
+        share = int.from_bytes(key.digest(), "little") / 2**64
+        (held_out if share < fraction else train).append(group)
+    if not train or not held_out:
+        side = "held-out" if train else "training"
+        raise DataError(
+            "PT106",
+            f"the {side} split is empty: {len(groups):,} rows, held_out = {fraction}.",
+            why="the data is too small to be split by prompt.",
+            fix="give more rows, a file of its own as data.held_out, or data.held_out=0.",
+        )
+    return train, held_out
+
+
+def _salt(seed: int) -> bytes:
+    return np.int64(seed).tobytes()
+
+
+def _cut(truncated: dict[str, int]) -> str:
+    return "".join(f"; {count:,} {what}" for what, count in truncated.items())

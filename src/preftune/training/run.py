@@ -1,0 +1,246 @@
+"""`train`: from a configuration to a tuned model in a run folder."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from preftune.batching import Sampler
+from preftune.errors import ConfigError, ResourceError
+from preftune.models import LogProbModel, load_config, load_model, load_tokenizer
+from preftune.models.cache import ReferenceCache, default_root
+from preftune.models.precision import choose_device, choose_precision, matmuls_in
+from preftune.models.reference import fingerprint, score_reference
+from preftune.records import Silent, Watch
+from preftune.training.checkpoint import (
+    Progress,
+    check_space,
+    latest_checkpoint,
+    load_checkpoint,
+)
+from preftune.training.config import RunSettings
+from preftune.training.folder import RunFolder, write_json
+from preftune.training.interrupt import Interruption, interruptible
+from preftune.training.loop import Loop
+from preftune.training.metrics import MetricLog, read_metrics
+from preftune.training.optimizer import make_optimizer
+from preftune.training.prepare import Prepared, prepare
+from preftune.training.runfile import Resolved, bind_objective
+from preftune.training.save import round_to, save_model
+from preftune.training.step import Example, Stepper
+
+DEFAULT_MAX_TOKENS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """How a run ended."""
+
+    out: str
+    steps: int
+    num_steps: int
+    train: dict[str, Any]
+    """The last training step's figures."""
+    held_out_before: dict[str, Any]
+    held_out: dict[str, Any]
+    """Figures on the held-out split, before and after; empty without a split."""
+    interrupted: int | None = None
+    """The signal that asked to stop, if one did; the same command resumes."""
+
+
+def train(
+    resolved: Resolved, watch: Watch | None = None, *, trust_remote_code: bool = False
+) -> TrainResult:
+    """Train a policy as the configuration says; repeat the call to resume.
+
+    Raises:
+        ConfigError, DataError, ResourceError, RunError: see `preftune.errors`.
+    """
+    watch = watch or Silent()
+    folder = RunFolder(resolved.settings.out)
+    folder.check(resolved)
+    if folder.result.exists():
+        watch.say(f"{folder.root}: this run is finished; nothing is left to do.")
+        return TrainResult(**json.loads(folder.result.read_text(encoding="utf-8")))
+    try:
+        with interruptible() as wish:
+            return _train(resolved, folder, watch, wish, trust_remote_code)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ResourceError(
+            "PT601",
+            "memory ran out.",
+            where=str(folder.root),
+            why="a micro-batch must fit beside weights, gradients and optimiser state.",
+            fix="repeat with a smaller tokens_per_batch (the result is the same) in a new --out, "
+            "or lower rendering.max_tokens.",
+        ) from error
+
+
+def _train(
+    resolved: Resolved,
+    folder: RunFolder,
+    watch: Watch,
+    wish: Interruption,
+    trust_remote_code: bool,
+) -> TrainResult:
+    settings, objective = resolved.settings, bind_objective(resolved.settings)
+    name = model_path(settings.model)
+    torch.manual_seed(settings.seed)
+    origin = load_config(name, trust_remote_code=trust_remote_code)
+    tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
+    limit = token_limit(settings, origin)
+    data = prepare(settings, objective.objective.data, tokenizer, limit, watch)
+    with folder.claimed(resolved):
+        model = load_model(name, dtype="float32", trust_remote_code=trust_remote_code)
+        check_space(folder.root, model)
+        start = fingerprint(model)
+        _record(folder, data, start)
+        policy = LogProbModel(model.to(choose_device()))
+        stepper = Stepper(
+            policy, objective, settings.tokens_per_batch, choose_precision(settings.precision)
+        )
+        watch.say(f"{policy.layout} layout: {policy.layout_reason}; {stepper.precision} matmuls.")
+        examples = _with_reference(stepper, data, start, watch, wish)
+        sampler = Sampler(
+            len(data.train),
+            settings.optimizer.pairs_per_step,
+            settings.optimizer.epochs,
+            settings.seed,
+            settings.optimizer.max_steps,
+        )
+        if examples is None:
+            return _result(folder, 0, sampler.num_steps, wish)
+        loop = Loop(
+            settings=settings,
+            folder=folder,
+            stepper=stepper,
+            optimizer=make_optimizer(model, settings.optimizer),
+            sampler=sampler,
+            train=examples[: len(data.train)],
+            held_out=examples[len(data.train) :],
+            watch=watch,
+            stopping=wish,
+        )
+        progress = loop.run(_resume(loop))
+        if progress.step == sampler.num_steps:
+            _finish(loop, progress, model, tokenizer, origin.dtype or torch.float32)
+        return _result(folder, progress.step, sampler.num_steps, wish)
+
+
+def model_path(name: str) -> str:
+    """A run folder stands for the model in it."""
+    folder = Path(name)
+    is_run = (folder / "run.yaml").is_file() and not (folder / "config.json").exists()
+    return str(folder / "model") if is_run else name
+
+
+def token_limit(settings: RunSettings, config: PretrainedConfig) -> int:
+    """Most tokens of prompt + response.
+
+    Raises:
+        ConfigError: more are asked for than the model has positions (PT301).
+    """
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    asked = settings.rendering.max_tokens
+    if asked and positions and asked > positions:
+        raise ConfigError(
+            "PT301",
+            f"rendering.max_tokens is {asked:,}, the model has {positions:,} positions.",
+            where="configuration",
+            why="tokens beyond them have no meaning for the model.",
+            fix=f"set rendering.max_tokens to {positions:,} or less.",
+        )
+    return asked or min(DEFAULT_MAX_TOKENS, positions or DEFAULT_MAX_TOKENS)
+
+
+def _record(folder: RunFolder, data: Prepared, weights: str) -> None:
+    """Write `data.json`, or, on resuming, refuse data and weights that are not the run's.
+
+    Raises:
+        ConfigError: the data or the starting weights have changed (PT305).
+    """
+    account = {**data.account, "start_weights": weights}
+    if not folder.data.exists():
+        write_json(folder.data, account)
+        return
+    before = json.loads(folder.data.read_text(encoding="utf-8"))
+    now = json.loads(json.dumps(account))
+    changed = [key for key in now if before.get(key) != now[key]]
+    if changed:
+        raise ConfigError(
+            "PT305",
+            f"what the run was started with has changed since: {', '.join(changed)}.",
+            where=str(folder.root),
+            why="resuming it would mix two runs; nothing was overwritten.",
+            fix="restore the files, or name another folder with --out.",
+        )
+
+
+def _with_reference(
+    stepper: Stepper, data: Prepared, weights: str, watch: Watch, wish: Interruption
+) -> list[Example] | None:
+    """Training and held-out examples with their reference; none if interrupted meanwhile."""
+    groups = data.train + data.held_out
+    if stepper.objective.objective.reference == "none":
+        return [Example(group) for group in groups]
+    model = stepper.model
+    conditions = f"{stepper.precision}-{model.device.type}-{model.layout}"
+    cache = ReferenceCache(default_root(), weights=weights, precision=conditions)
+    with matmuls_in(stepper.precision, model.device):
+        references = score_reference(
+            model,
+            groups,
+            cache,
+            tokens_per_batch=stepper.tokens_per_batch,
+            watch=watch,
+            stopping=wish,
+        )
+    if references is None:
+        return None
+    return [Example(group, array) for group, array in zip(groups, references, strict=True)]
+
+
+def _resume(loop: Loop) -> Progress:
+    """Go on from the newest complete checkpoint, if there is one."""
+    path, faults = latest_checkpoint(loop.folder.checkpoints)
+    for fault in faults:
+        loop.watch.say(f"{fault}: passed over.")
+    if path is None:
+        return Progress()
+    loop.watch.say(f"resuming from {path}")
+    return load_checkpoint(path, loop.model, loop.optimizer)
+
+
+def _finish(
+    loop: Loop,
+    progress: Progress,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    dtype: torch.dtype,
+) -> None:
+    """Evaluate the weights as they will be saved, then save them."""
+    round_to(model, dtype)
+    loop.evaluate(MetricLog(loop.folder.metrics, progress.step), progress)
+    save_model(model, tokenizer, loop.folder.model, dtype)
+
+
+def _result(folder: RunFolder, step: int, num_steps: int, wish: Interruption) -> TrainResult:
+    """Read the figures back from the log; a finished run stores them."""
+    entries = read_metrics(folder.metrics)
+    train = [entry for entry in entries if entry["split"] == "train"]
+    held_out = [entry for entry in entries if entry["split"] == "held_out"]
+    result = TrainResult(
+        out=str(folder.root),
+        steps=step,
+        num_steps=num_steps,
+        train=train[-1] if train else {},
+        held_out_before=held_out[0] if held_out else {},
+        held_out=held_out[-1] if held_out else {},
+        interrupted=wish.signal if step < num_steps else None,
+    )
+    if result.interrupted is None:
+        write_json(folder.result, asdict(result))
+    return result

@@ -1,0 +1,266 @@
+"""Run files: YAML, flags and `--set` merged into one validated configuration with origins."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from preftune.errors import ConfigError
+from preftune.objectives.catalogue import CATALOGUE, BoundObjective, bind
+from preftune.training.config import DataSettings, RunSettings
+
+Origins = dict[str, str]
+"""Dotted key → where its value came from: `run.yaml:12`, `--seed`, `default`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A validated configuration, and where each value came from."""
+
+    settings: RunSettings
+    origins: Origins
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `5e-7` as text; here it is a number."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [item for item in resolvers if item[0] != "tag:yaml.org,2002:float"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|\d+[eE][-+]?\d+)$"),
+    list("-+.0123456789"),
+)
+
+
+def resolve(
+    file: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    sets: Sequence[str] = (),
+) -> Resolved:
+    """Merge a run file, flags and `key=value` settings (later ones win) and validate everything.
+
+    Args:
+        file: Run file, or none.
+        flags: Dotted key → value of flags that were given; origins read `--out` and the like.
+        sets: `key=value` texts; the value is read as YAML.
+
+    Raises:
+        ConfigError: all mistakes at once: unknown keys with a suggestion, values out of range.
+    """
+    tree, origins = read_yaml(file) if file else ({}, {})
+    for key, value in (flags or {}).items():
+        _put(tree, key, value)
+        origins[key] = "--" + key.rpartition(".")[2].replace("_", "-")
+    for text in sets:
+        key, value = _parse_set(text)
+        _put(tree, key, value)
+        origins[key] = f"--set {text}"
+    _name_the_out_folder(tree)
+    try:
+        settings = RunSettings.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(error, origins) from None
+    settings = _fill_in(settings)
+    return Resolved(settings, _complete(settings, origins))
+
+
+def bind_objective(settings: RunSettings) -> BoundObjective:
+    """The objective with its settings checked. `ConfigError` names what does not fit."""
+    chosen = dict(settings.objective)
+    return bind(chosen.pop("name"), chosen)
+
+
+def _fill_in(settings: RunSettings) -> RunSettings:
+    """The defaults that the objective decides: its own settings and its learning rate."""
+    bound = bind_objective(settings)
+    lr = settings.optimizer.lr or bound.objective.learning_rate
+    return settings.model_copy(
+        update={
+            "objective": {"name": bound.objective.name, **bound.settings},
+            "optimizer": settings.optimizer.model_copy(update={"lr": lr}),
+        }
+    )
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
+    """The tree of a YAML file and the line of each value. Duplicate keys and aliases are errors."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
+            raise yaml.YAMLError("anchors and aliases are not used in run files")
+        node = yaml.compose(text, _Loader)
+        origins: Origins = {}
+        tree = _build(node, "", path, origins) if node is not None else {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        problem = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(
+            "PT304",
+            f"the run file can't be read: {' '.join(str(problem).split())}.",
+            where=str(path),
+            why="a run file is the whole truth of a run.",
+            fix="check the path and the YAML at that place.",
+        ) from None
+    if not isinstance(tree, dict):
+        raise ConfigError(
+            "PT304",
+            "the run file is not a mapping of keys to values.",
+            where=str(path),
+            why="each setting is looked up by its key.",
+            fix="write it as `model: …`, `data: …`, `objective: …`, `out: …`.",
+        )
+    return tree, origins
+
+
+def _build(node: yaml.Node, prefix: str, path: Path, origins: Origins) -> Any:
+    if not isinstance(node, yaml.MappingNode):
+        origins[prefix] = f"{path}:{node.start_mark.line + 1}"
+        loader = _Loader("")
+        try:
+            return loader.construct_object(node, deep=True)
+        finally:
+            loader.dispose()
+    tree: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value)
+        if key in tree:
+            line = key_node.start_mark.line + 1
+            raise yaml.YAMLError(f"line {line}: the key {key!r} stands twice")
+        tree[key] = _build(value_node, f"{prefix}.{key}" if prefix else key, path, origins)
+    return tree
+
+
+def _parse_set(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(
+            "PT301",
+            f"`--set {text}` is not of the form key=value.",
+            why="the value to change can't be found.",
+            fix="write for instance --set optimizer.lr=5e-7.",
+        )
+    try:
+        return key.strip(), yaml.load(value, _Loader)
+    except yaml.YAMLError:
+        return key.strip(), value
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key, opening the short forms `data: FILE` and `objective: NAME`."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        below = tree.get(parent)
+        if isinstance(below, str):
+            below = {{"data": "train", "objective": "name"}.get(parent, last): below}
+        if not isinstance(below, dict):
+            below = {}
+        tree[parent] = below
+        tree = below
+    tree[last] = value
+
+
+def _name_the_out_folder(tree: dict[str, Any]) -> None:
+    """`runs/MODEL-OBJECTIVE` where no folder is named."""
+    objective = tree.get("objective")
+    name = objective.get("name") if isinstance(objective, dict) else objective
+    if "out" not in tree and isinstance(tree.get("model"), str) and isinstance(name, str):
+        base = Path(tree["model"]).name or "model"
+        tree["out"] = f"runs/{base}-{name}"
+
+
+def _explain(error: ValidationError, origins: Origins) -> ConfigError:
+    """One message for all mistakes, each with its place and, for a typo, the right word."""
+    lines: list[str] = []
+    codes: list[str] = []
+    for mistake in error.errors():
+        path = [part for part in mistake["loc"] if isinstance(part, str)]
+        key = ".".join(part for part in path if part not in {"str", "float", "constrained-str"})
+        place = f" ({origins[key]})" if key in origins else ""
+        if mistake["type"] == "extra_forbidden":
+            codes.append("PT300")
+            lines.append(f"`{key}`{place} is unknown{_suggest(path)}")
+        elif mistake["type"] == "missing":
+            codes.append("PT302")
+            lines.append(f"`{key}` is missing{_hint(key)}")
+        else:
+            codes.append("PT301")
+            seen = mistake.get("input")
+            lines.append(f"`{key}`{place} = {seen!r}: {mistake['msg']}")
+    return ConfigError(
+        codes[0],
+        "; ".join(dict.fromkeys(lines)) + ".",
+        where="configuration",
+        why="nothing is loaded or trained before every setting is understood.",
+        fix="correct the lines named; `preftune train --help` shows examples.",
+    )
+
+
+def _suggest(path: Sequence[str]) -> str:
+    model: type[BaseModel] = RunSettings
+    for part in path[:-1]:
+        kind = model.model_fields[part].annotation
+        model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else DataSettings
+    close = get_close_matches(path[-1], list(model.model_fields), n=1, cutoff=0.5)
+    everything = ", ".join(model.model_fields)
+    return f"; did you mean `{close[0]}`?" if close else f"; known are {everything}"
+
+
+def _hint(key: str) -> str:
+    return {
+        "model": ": name one with --model",
+        "data": ": name a file with --data",
+        "data.train": ": name a file with --data",
+        "objective": f": name one with --objective ({', '.join(CATALOGUE)})",
+        "out": ": name a run folder with --out",
+    }.get(key, "")
+
+
+def _complete(settings: RunSettings, origins: Origins) -> Origins:
+    """An origin for every leaf: what nobody set is `default`."""
+    opened = dict(origins)
+    for short, whole in (("data", "data.train"), ("objective", "objective.name")):
+        if short in opened:
+            opened.setdefault(whole, opened.pop(short))
+    return {key: opened.get(key, "default") for key in flatten(settings.model_dump(mode="json"))}
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted key → leaf value.
+
+    >>> flatten({"a": {"b": 1}, "c": []})
+    {'a.b': 1, 'c': []}
+    """
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            leaves |= flatten(value, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def write_yaml(resolved: Resolved) -> str:
+    """The resolved run file: every value, with its origin as a comment. Loads as a run file."""
+    lines: list[str] = []
+    _write(resolved.settings.model_dump(mode="json"), "", resolved.origins, lines)
+    return "\n".join(lines) + "\n"
+
+
+def _write(tree: Mapping[str, Any], prefix: str, origins: Origins, lines: list[str]) -> None:
+    indent = "  " * prefix.count(".")
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            lines.append(f"{indent}{key}:")
+            _write(value, f"{prefix}{key}.", origins, lines)  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            shown = yaml.safe_dump({key: value}, default_flow_style=False, width=10**6)
+            shown = shown.rstrip("\n") if "\n" not in shown.rstrip("\n") else f"{key}: {value}"
+            lines.append(f"{indent}{shown}  # {origins.get(prefix + key, 'default')}")

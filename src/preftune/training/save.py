@@ -1,0 +1,42 @@
+"""The result of a run: a folder that `AutoModelForCausalLM.from_pretrained` loads."""
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from preftune.training.folder import disk_full
+
+
+def round_to(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Round the weights to the dtype in which they will be saved, so that what is evaluated last
+    is what is saved."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.to(dtype))
+
+
+def save_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, target: Path, dtype: torch.dtype
+) -> None:
+    """Write weights (safetensors), configuration and tokenizer, whole or not at all.
+
+    Raises:
+        ResourceError: the disk is full (PT600).
+    """
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        model.to(dtype).save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        for path in temporary.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.replace(target)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise disk_full(target, error) from error
