@@ -1,0 +1,147 @@
+"""Read preference data: every row becomes a group, or is accounted for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Literal
+
+from preftune.errors import ConfigError, DataError
+from preftune.records import Exclusion, Group, Intake
+from preftune.sources.files import open_data
+from preftune.sources.layouts import Layout, find_layout
+from preftune.sources.rows import Item, Row, RowError
+
+SAMPLE = 100
+"""Rows whose columns decide the layout."""
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came out of a file."""
+
+    groups: list[Group]
+    intake: Intake
+    layout: str
+    """How the rows were understood, as a sentence to announce."""
+    fingerprint: str
+    """sha256 of the file's bytes as hex; of the rows for hub data."""
+
+
+def read(
+    path_or_hub: str,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    bad_rows: Literal["error", "skip"] = "error",
+    split: str | None = None,
+    limit: int | None = None,
+) -> Reading:
+    """Read pairs or responses from a file, a folder of `datasets` or the hub.
+
+    Args:
+        path_or_hub: `.jsonl`, `.json`, `.csv`, `.tsv` (each also `.gz`), `.parquet`, a folder
+            written by `datasets`, or a hub name `owner/name`.
+        mapping: Our word for a column to the file's column: `{"chosen": "good"}`.
+        bad_rows: Broken rows are an error, or are left out and counted.
+        split: Split of a hub data set.
+        limit: Look at the first rows only, so many.
+
+    Returns:
+        The groups in file order, and the account of rows: in = used + excluded.
+
+    Raises:
+        DataError: PT100 to PT107, in words for a person.
+        ConfigError: the mapping, the split or the limit does not fit.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(
+            "PT301",
+            f"a limit of {limit} rows reads nothing",
+            why="at least one row is needed.",
+            fix="give 1 or more, or none to read all.",
+            where="limit",
+        )
+    opened = open_data(path_or_hub, split)
+    items = islice(opened.items, limit)
+    first, rows = _sample(items)
+    if not first:
+        raise _empty(path_or_hub)
+    if not rows:
+        raise _refused(
+            path_or_hub, Intake(len(first), 0, _excluded(first)), skip=bad_rows == "skip"
+        )
+    layout = find_layout(rows, mapping, path_or_hub)
+    groups, exclusions = _convert(chain(first, items), layout)
+    intake = Intake(len(groups) + len(exclusions), len(groups), tuple(exclusions))
+    if exclusions and (bad_rows == "error" or not groups):
+        raise _refused(path_or_hub, intake, skip=bad_rows == "skip")
+    sentence = f"{layout.sentence} ({opened.note})" if opened.note else layout.sentence
+    return Reading(groups, intake, sentence, opened.fingerprint())
+
+
+def _sample(items: Iterator[Item]) -> tuple[list[Item], list[Row]]:
+    """The first items, up to and with the hundredth row that could be parsed."""
+    first: list[Item] = []
+    rows: list[Row] = []
+    for item in items:
+        first.append(item)
+        if isinstance(item, Row):
+            rows.append(item)
+            if len(rows) == SAMPLE:
+                break
+    return first, rows
+
+
+def _convert(items: Iterator[Item], layout: Layout) -> tuple[list[Group], list[Exclusion]]:
+    groups: list[Group] = []
+    exclusions: list[Exclusion] = []
+    for item in items:
+        if isinstance(item, Exclusion):
+            exclusions.append(item)
+            continue
+        try:
+            groups.append(layout.convert(item))
+        except RowError as fault:
+            exclusions.append(Exclusion(item.place, fault.reason, fault.detail))
+    return groups, exclusions
+
+
+def _excluded(items: Sequence[Item]) -> tuple[Exclusion, ...]:
+    return tuple(item for item in items if isinstance(item, Exclusion))
+
+
+def _empty(name: str) -> DataError:
+    return DataError(
+        "PT102",
+        "the data holds no rows",
+        why="there is nothing to train on.",
+        fix="check how it was made.",
+        where=name,
+    )
+
+
+def _refused(name: str, intake: Intake, *, skip: bool) -> DataError:
+    shown = [
+        f"  {exclusion.source}: {exclusion.reason}"
+        + (f" ({exclusion.detail})" if exclusion.detail else "")
+        for exclusion in intake.exclusions[:_SHOWN]
+    ]
+    more = len(intake.exclusions) - _SHOWN
+    shown += [f"  … and {more:,} more"] if more > 0 else []
+    listing = "\n".join([intake.summary() + ":", *shown])
+    if not intake.used:
+        return DataError(
+            "PT106" if skip else "PT104",
+            f"no row can be used. {listing}",
+            why="there is nothing to train on.",
+            fix="mend the rows. If all fail alike, the file is of another kind or layout than it "
+            "seems: check its name, or name its columns with --map.",
+            where=name,
+        )
+    return DataError(
+        "PT104",
+        f"rows are broken. {listing}",
+        why="trained on silently they would teach nothing, or the wrong thing.",
+        fix="mend them, or go on without them and have them counted: --bad-rows skip.",
+        where=name,
+    )
