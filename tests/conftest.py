@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, and no stop-watch: a slow machine is no failure.
+settings.register_profile("preftune", derandomize=True, deadline=None, database=None)
+settings.load_profile("preftune")
 
 
 @pytest.fixture(scope="session")
