@@ -15,11 +15,12 @@ import time
 from pathlib import Path
 
 import torch
-from imdb import HUB_ID, reviews, snippets
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from imdb import HUB_ID, reviews, snippets
 
 VOCABULARY = 4096
 MOST_TOKENS = 54  # of a snippet, without BOS and EOS: an opening of up to 8 and a response of 48
@@ -109,9 +110,7 @@ def restore(folder: Path, model, optimizer) -> int:
     if not (folder / "checkpoint.safetensors").exists():
         return 0
     state = load_file(folder / "checkpoint.safetensors")
-    model.load_state_dict(
-        {k[2:]: v for k, v in state.items() if k.startswith("m.")}, strict=False
-    )
+    model.load_state_dict({k[2:]: v for k, v in state.items() if k.startswith("m.")}, strict=False)
     optimizer_state = optimizer.state_dict()
     optimizer_state["state"] = {}
     for key, value in state.items():

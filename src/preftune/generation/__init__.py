@@ -1,0 +1,5 @@
+"""Prompts to responses."""
+
+from preftune.generation.sampling import generate
+
+__all__ = ["generate"]

@@ -1,0 +1,6 @@
+"""Responses to verdicts."""
+
+from preftune.judging.scorer import Scorer
+from preftune.judging.sentiment import SentimentScorer
+
+__all__ = ["Scorer", "SentimentScorer"]
