@@ -4,6 +4,7 @@ import sys
 import time
 from datetime import timedelta
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -68,7 +69,7 @@ class LineWatch:
 
     def say(self, message: str) -> None:
         """Print a line."""
-        print(message, file=sys.stderr, flush=True)
+        typer.echo(message, err=True)
 
     def begin(self, stage: str, total: int, done: int = 0) -> None:
         """Remember the stage."""

@@ -1,9 +1,11 @@
 """`preftune explain`."""
 
+from typing import Annotated
+
 import typer
 
 
-def explain(code: str = typer.Argument(help="Such as PT104.")) -> None:
+def explain(code: Annotated[str, typer.Argument(help="Such as PT104.")]) -> None:
     """Say what an error code means.
 
     preftune explain PT104

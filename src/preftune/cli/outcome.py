@@ -16,15 +16,20 @@ def report_outcome(result: TrainResult, *, as_json: bool) -> None:
     """Figures on stdout, the next step on stderr. Exits with 128 + signal if interrupted."""
     if as_json:
         typer.echo(json.dumps({"version": 1, **asdict(result)}))
-    if result.interrupted is not None:
-        command = shlex.join(["preftune", *sys.argv[1:]])
-        saved = f"Stopped after step {result.steps:,} of {result.num_steps:,}; all is saved."
-        typer.echo(f"{saved}\nresume: {command}", err=True)
-        raise typer.Exit(128 + result.interrupted)
+    stop_if_interrupted(result)
     if not as_json:
         for line in _table(result):
             typer.echo(line)
     typer.echo(f"model: {result.out}/model   metrics: {result.out}/metrics.jsonl", err=True)
+
+
+def stop_if_interrupted(result: TrainResult) -> None:
+    """Say how to resume and leave with 128 + signal, if the run was interrupted."""
+    if result.interrupted is None:
+        return
+    saved = f"Stopped after step {result.steps:,} of {result.num_steps:,}; all is saved."
+    typer.echo(f"{saved}\nresume: {shlex.join(['preftune', *sys.argv[1:]])}", err=True)
+    raise typer.Exit(128 + result.interrupted)
 
 
 def _table(result: TrainResult) -> list[str]:

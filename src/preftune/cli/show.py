@@ -1,39 +1,71 @@
 """`preftune show`."""
 
+import json
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated
+
 import typer
 
-from preftune.cli.options import parse_map
+from preftune.cli.options import AsJson, Columns, TrustRemoteCode, parse_map
+
+
+class Truncation(StrEnum):
+    """What happens to rows over the limit."""
+
+    drop = "drop"
+    prompt_left = "prompt-left"
+    response = "response"
+
+
+class FormOption(StrEnum):
+    """How rows are rendered."""
+
+    auto = "auto"
+    chat = "chat"
+    text = "text"
 
 
 def show(
-    data: str = typer.Argument(help="File, dataset folder or hub name."),
-    model: str = typer.Option(help="Folder or hub name: its tokenizer and template are used."),
-    number: int = typer.Option(3, "-n", "--number", min=1, help="How many rows."),
-    columns: list[str] = typer.Option([], "--map", help="chosen=good,rejected=bad"),
-    max_tokens: int = typer.Option(1024, min=2, help="Most tokens of prompt + response."),
-    truncation: str = typer.Option("drop", help="drop, prompt-left or response."),
-    form: str = typer.Option("auto", help="auto, chat or text."),
-    as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
-    trust_remote_code: bool = typer.Option(False, help="Run code that comes with the model."),
+    data: Annotated[str, typer.Argument(help="File, dataset folder or hub name.")],
+    model: Annotated[str, typer.Option(help="Folder or hub name, for tokenizer and template.")],
+    *,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")] = 3,
+    columns: Columns = None,
+    max_tokens: Annotated[int, typer.Option(min=2, help="Of prompt + response.")] = 1024,
+    truncation: Annotated[Truncation, typer.Option(help="Of longer rows.")] = Truncation.drop,
+    form: Annotated[FormOption, typer.Option(help="Conversation or plain text.")] = FormOption.auto,
+    as_json: AsJson = False,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Show rows token by token: what is prompt, what is trained, what was cut.
 
-    preftune show pairs.jsonl --model HuggingFaceTB/SmolLM2-135M-Instruct -n 3
+    preftune show pairs.jsonl --model HuggingFaceTB/SmolLM2-135M-Instruct
 
-    preftune show pairs.csv --model ./model --map chosen=good,rejected=bad,prompt=question
+    preftune show pairs.csv --model ./model --map chosen=good,rejected=bad
     """
-    from preftune.cli.console import terminal_watch
-    from preftune.cli.preview import show_rows
+    from rich.console import Console
 
-    show_rows(
-        data,
-        model,
-        number=number,
-        mapping=parse_map(columns),
-        max_tokens=max_tokens,
-        truncation=truncation,
-        form=form,
-        as_json=as_json,
-        trust_remote_code=trust_remote_code,
-        watch=terminal_watch(),
+    from preftune.cli.console import terminal_watch
+    from preftune.models.load import load_tokenizer
+    from preftune.rendering.preview import as_text, preview
+    from preftune.rendering.preview import show as colour
+    from preftune.rendering.renderer import Renderer
+    from preftune.sources import read
+
+    reading = read(
+        data, mapping=parse_map(columns) or None, bad_rows="skip", limit=max(100, number)
     )
+    terminal_watch().say(f"{data}: {reading.layout}")
+    tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
+    renderer = Renderer(
+        tokenizer, max_tokens=max_tokens, truncation=truncation.value, form=form.value
+    )
+    view = preview(renderer, reading.groups, number)
+    if as_json:
+        typer.echo(json.dumps({"version": 1, **asdict(view)}, ensure_ascii=False))
+    elif sys.stdout.isatty():
+        colour(view, Console())
+    else:
+        typer.echo(as_text(view), nl=False)

@@ -1,34 +1,47 @@
 """`preftune train`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from preftune.cli.options import parse_map
+from preftune.cli.options import AsJson, Columns, TrustRemoteCode, parse_map
 
 
 def train(
-    run_file: Path | None = typer.Argument(None, metavar="[RUN.yaml]", help="Run file."),
-    model: str | None = typer.Option(None, help="Folder, hub name or an earlier run's folder."),
-    data: str | None = typer.Option(None, help="File, dataset folder or hub name."),
-    objective: str | None = typer.Option(None, help="dpo or sft."),
-    out: Path | None = typer.Option(None, help="Run folder; default runs/MODEL-OBJECTIVE."),
-    seed: int | None = typer.Option(None, help="Of the order of the data and the split."),
-    max_steps: int | None = typer.Option(None, help="Optimiser steps; default one epoch."),
-    columns: list[str] = typer.Option([], "--map", help="chosen=good,rejected=bad"),
-    bad_rows: str | None = typer.Option(None, help="error or skip."),
-    settings: list[str] = typer.Option([], "--set", help="Any key: --set optimizer.lr=5e-7"),
-    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON on stdout."),
-    trust_remote_code: bool = typer.Option(False, help="Run code that comes with the model."),
+    run_file: Annotated[
+        Path | None, typer.Argument(metavar="[RUN.yaml]", help="Run file; flags win over it.")
+    ] = None,
+    *,
+    model: Annotated[
+        str | None, typer.Option(help="Folder, hub name or the folder of an earlier run.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="JSONL(.gz), JSON, Parquet, CSV, dataset folder, hub name.")
+    ] = None,
+    objective: Annotated[str | None, typer.Option(help="dpo or sft.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; by default runs/MODEL-OBJECTIVE.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the split and the order.")] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps; by default one epoch.")
+    ] = None,
+    columns: Columns = None,
+    bad_rows: Annotated[str | None, typer.Option(help="error (default) or skip.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any key: --set optimizer.lr=5e-7.")
+    ] = None,
+    as_json: AsJson = False,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
-    """Tune a model on preferences (dpo) or demonstrations (sft). Repeat the command to resume.
+    """Tune a model on pairs (dpo) or demonstrations (sft). Repeat the command to resume.
 
-    preftune train --model ./sft-model --data pairs.jsonl --objective dpo --out runs/first
+    preftune train --model ./sft --data pairs.jsonl --objective dpo
 
-    preftune train --model ./base --data pairs.jsonl --objective sft --max-steps 100
+    preftune train --model ./base --data pairs.jsonl --objective sft
 
-    preftune train RUN.yaml --set objective.beta=0.3 --set optimizer.lr=5e-7 --out runs/beta-03
+    preftune train RUN.yaml --set objective.beta=0.3 --out runs/second
     """
     from preftune.training.runfile import resolve
 
@@ -43,7 +56,7 @@ def train(
         "data.bad_rows": bad_rows,
     }
     given = {key: value for key, value in flags.items() if value is not None}
-    resolved = resolve(run_file, given, settings)
+    resolved = resolve(run_file, given, settings or ())
 
     from preftune.cli.console import terminal_watch
     from preftune.cli.outcome import report_outcome

@@ -8,6 +8,7 @@ reading, and writing is atomic, so an interrupted pass keeps what it has finishe
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,8 @@ class ReferenceCache:
                 os.fsync(file.fileno())
             temporary.replace(target)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             raise ResourceError(
                 "PT600",
                 f"the reference cache can't be written: {error.strerror}.",

@@ -12,7 +12,7 @@ from preftune.errors import DataError
 from preftune.records import Group, Intake, TokenGroup, Watch
 from preftune.rendering import Renderer
 from preftune.sources import Reading, read
-from preftune.training.config import DataSettings, RenderingSettings, RunSettings
+from preftune.training.config import DataSettings, RunSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +41,17 @@ def prepare(
     tell_reading(reading, settings.data.train, watch)
     for finding in examine(reading.groups):
         watch.say(finding)
-    fraction = settings.data.held_out
-    train, account = _to_tokens(
-        reading, settings.rendering, data_kind, tokenizer, max_tokens, watch
+    shape = settings.rendering
+    renderer = Renderer(
+        tokenizer, max_tokens=max_tokens, truncation=shape.truncation, form=shape.form
     )
+    train, account = _to_tokens(reading, renderer, data_kind, watch)
     held_out: list[TokenGroup] = []
+    fraction = settings.data.held_out
     if isinstance(fraction, str):
         other = read_settings(settings.data, fraction)
         tell_reading(other, fraction, watch)
-        held_out, account["held_out"] = _to_tokens(
-            other, settings.rendering, data_kind, tokenizer, max_tokens, watch
-        )
+        held_out, account["held_out"] = _to_tokens(other, renderer, data_kind, watch)
     elif fraction > 0:
         train, held_out = split_by_prompt(train, fraction, settings.seed)
     watch.say(f"{len(train):,} to train on, {len(held_out):,} held out (no prompt in both).")
@@ -82,17 +82,9 @@ def tell_reading(reading: Reading, path: str, watch: Watch) -> None:
 
 
 def _to_tokens(
-    reading: Reading,
-    settings: RenderingSettings,
-    data_kind: str,
-    tokenizer: PreTrainedTokenizerBase,
-    max_tokens: int,
-    watch: Watch,
+    reading: Reading, renderer: Renderer, data_kind: str, watch: Watch
 ) -> tuple[list[TokenGroup], dict[str, object]]:
     groups = fit(reading.groups, data_kind, watch)
-    renderer = Renderer(
-        tokenizer, max_tokens=max_tokens, truncation=settings.truncation, form=settings.form
-    )
     rendering = renderer.render(groups, reading.intake)
     watch.say(rendering.announcement)
     if rendering.intake.used < reading.intake.used or rendering.truncated:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from preftune.batching import Sampler
 from preftune.errors import ConfigError, ResourceError
@@ -102,7 +102,7 @@ def _train(
         stepper = Stepper(
             policy, objective, settings.tokens_per_batch, choose_precision(settings.precision)
         )
-        watch.say(f"{policy.layout} layout: {policy.layout_reason}; {stepper.precision} matmuls.")
+        watch.say(f"{policy.layout_reason} Matmuls in {stepper.precision}.")
         examples = _with_reference(stepper, data, start, watch, wish)
         sampler = Sampler(
             len(data.train),
@@ -126,7 +126,7 @@ def _train(
         )
         progress = loop.run(_resume(loop))
         if progress.step == sampler.num_steps:
-            _finish(loop, progress, model, tokenizer, origin.dtype or torch.float32)
+            _finish(loop, progress, model, tokenizer, origin)
         return _result(folder, progress.step, sampler.num_steps, wish)
 
 
@@ -137,7 +137,7 @@ def model_path(name: str) -> str:
     return str(folder / "model") if is_run else name
 
 
-def token_limit(settings: RunSettings, config: PretrainedConfig) -> int:
+def token_limit(settings: RunSettings, config: PreTrainedConfig) -> int:
     """Most tokens of prompt + response.
 
     Raises:
@@ -219,12 +219,12 @@ def _finish(
     progress: Progress,
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    dtype: torch.dtype,
+    origin: PreTrainedConfig,
 ) -> None:
     """Evaluate the weights as they will be saved, then save them."""
-    round_to(model, dtype)
+    round_to(model, origin.dtype or torch.float32)
     loop.evaluate(MetricLog(loop.folder.metrics, progress.step), progress)
-    save_model(model, tokenizer, loop.folder.model, dtype)
+    save_model(model, tokenizer, origin, loop.folder.model)
 
 
 def _result(folder: RunFolder, step: int, num_steps: int, wish: Interruption) -> TrainResult:

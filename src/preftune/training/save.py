@@ -6,23 +6,30 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from preftune.models.quiet import quiet
 from preftune.training.folder import disk_full
 
 
 def round_to(model: PreTrainedModel, dtype: torch.dtype) -> None:
-    """Round the weights to the dtype in which they will be saved, so that what is evaluated last
-    is what is saved."""
+    """Round the weights to the dtype of the file: what is evaluated last is what is saved."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(parameter.to(dtype))
 
 
 def save_model(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, target: Path, dtype: torch.dtype
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    origin: PreTrainedConfig,
+    target: Path,
 ) -> None:
     """Write weights (safetensors), configuration and tokenizer, whole or not at all.
+
+    Args:
+        origin: The start's configuration, written as it was: training switches dropout and the
+            generation cache off in the model's own. Its dtype is that of the saved weights.
 
     Raises:
         ResourceError: the disk is full (PT600).
@@ -30,7 +37,9 @@ def save_model(
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
-        model.to(dtype).save_pretrained(temporary)
+        with quiet():
+            model.to(origin.dtype or torch.float32).save_pretrained(temporary)
+        origin.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         for path in temporary.iterdir():
             with path.open("rb") as file:

@@ -1,0 +1,1 @@
+"""The embedded experiment: a model of movie reviews learns to write kindly."""
