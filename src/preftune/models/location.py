@@ -1,0 +1,148 @@
+"""Where a model lies: a folder, or a repository of the hub. Looked up before anything is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from preftune.errors import ConfigError
+
+HUB_TIMEOUT = 10.0
+"""Seconds to wait for the hub's answer."""
+
+WEIGHTS = ".safetensors"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
+TOKENIZERS = {
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place that `from_pretrained` loads from, and the names of the files at its top."""
+
+    name: str
+    """A folder's path or a hub name."""
+    files: frozenset[str]
+
+    def require_model(self) -> None:
+        """Refuse places without a configuration or without safetensors.
+
+        Raises:
+            ConfigError: PT400 or PT402.
+        """
+        if "config.json" not in self.files:
+            raise unusable(self.name, "there is no config.json: this is not a model.", self._hint())
+        if not any(name.endswith(WEIGHTS) for name in self.files):
+            pickles = sorted(name for name in self.files if name.endswith(PICKLES))
+            if not pickles:
+                raise unusable(self.name, "there are no weights.", "download the model again.")
+            raise ConfigError(
+                "PT402",
+                f"the weights are pickles: {', '.join(pickles[:3])}.",
+                where=self.name,
+                why="loading a pickle can run code; preftune reads safetensors only.",
+                fix="save it again with `save_pretrained`, which writes safetensors.",
+            )
+
+    def require_tokenizer(self) -> None:
+        """Refuse places without tokenizer files.
+
+        Raises:
+            ConfigError: PT401.
+        """
+        if not self.files & TOKENIZERS:
+            raise without_tokenizer(self.name, "there are no tokenizer files.")
+
+    def _hint(self) -> str:
+        inner = Path(self.name) / "model"
+        if (inner / "config.json").is_file():
+            return f"name the model inside: {inner}."
+        if "adapter_config.json" in self.files:
+            return "this is an adapter: merge it into its base model and name the result."
+        return "name a folder written by `save_pretrained`, or a hub name such as org/model."
+
+
+def locate(name: str) -> Location:
+    """Find a model: a path is never asked of the hub, and the hub is asked once and quickly.
+
+    Raises:
+        ConfigError: PT400, with the cause: no such folder, no such hub name, no network.
+    """
+    if not name.strip():
+        raise unusable(repr(name), "this is no name.", "name a folder or a hub model.")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _folder(path)
+    if path.exists():
+        raise unusable(name, "this is a file, not a folder.", "name the folder it lies in.")
+    if _is_path(name):
+        raise unusable(name, "there is no such folder.", "check the path.")
+    return _on_hub(name)
+
+
+def unusable(name: str, problem: str, fix: str) -> ConfigError:
+    """PT400 about the place `name`."""
+    why = "without the model nothing can be scored or trained."
+    return ConfigError("PT400", problem, where=name, why=why, fix=fix)
+
+
+def without_tokenizer(name: str, problem: str) -> ConfigError:
+    """PT401 about the place `name`."""
+    return ConfigError(
+        "PT401",
+        problem,
+        where=name,
+        why="text becomes tokens only through the tokenizer that the model was trained with.",
+        fix="copy the tokenizer's files of the model into the folder.",
+    )
+
+
+def _is_path(name: str) -> bool:
+    if name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1:
+        return True
+    # `models/mine` could be either: a folder `models` here settles it.
+    return "/" in name and Path(name).parent.is_dir()
+
+
+def _folder(path: Path) -> Location:
+    return Location(str(path), frozenset(entry.name for entry in path.iterdir()))
+
+
+def _on_hub(name: str) -> Location:
+    import huggingface_hub
+    from huggingface_hub.errors import (
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        files = huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT).siblings or []
+        return Location(name, frozenset(file.rfilename for file in files))
+    except HFValidationError as error:
+        fix = "name a folder, or a hub name such as org/model."
+        raise unusable(name, "there is no such folder, nor can it be a hub name.", fix) from error
+    except RepositoryNotFoundError as error:
+        fix = "check the spelling; for a private model log in with `hf auth login`."
+        problem = "there is no such folder, and the hub has no public model of that name."
+        raise unusable(name, problem, fix) from error
+    # The hub's client speaks through httpx, httpx2 or requests, whose errors share no base.
+    except Exception as error:  # noqa: BLE001
+        unreachable = error
+    try:
+        cached = cast(Any, huggingface_hub).snapshot_download(name, local_files_only=True)
+        return _folder(Path(cached))
+    except LocalEntryNotFoundError:
+        problem = (
+            "there is no such folder, no copy in the hub's cache, and the hub can't be reached "
+            f"({type(unreachable).__name__})."
+        )
+        fix = "check the path or the network, or download the model where there is one."
+        raise unusable(name, problem, fix) from unreachable

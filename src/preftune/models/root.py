@@ -1,0 +1,76 @@
+"""The root module: the only caller of backbone and output layer."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import nn
+
+from preftune.batching import Batch, pack
+from preftune.models.architecture import unwrap
+from preftune.models.route import route_of
+from preftune.models.scoring import Layout, score
+from preftune.objectives import LogProbs
+from preftune.records import TokenGroup
+
+
+class LogProbModel(nn.Module):
+    """A causal language model that answers a batch with the log-probs of its responses.
+
+    Args:
+        model: Any causal language model of transformers, or one with peft adapters. Its attention
+            implementation is set to the packed one where that gives the same log-probs; plain
+            forwards and `generate` go on working.
+
+    Raises:
+        ConfigError: it is not a causal language model (PT404).
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.route = route_of(unwrap(model))
+
+    @property
+    def layout(self) -> Layout:
+        """`packed`, or `padded` for models whose attention can't be replaced."""
+        return self.route.layout
+
+    @property
+    def layout_reason(self) -> str:
+        """Why this layout: a sentence to say aloud."""
+        return self.route.layout_reason
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches must be."""
+        return unwrap(self.model).device
+
+    def forward(self, batch: Batch) -> LogProbs:
+        """The batch's log-probs, differentiable; 0 for tokens that are not trained."""
+        tokens = score(
+            unwrap(self.model), batch, layout=self.layout, logit_rule=self.route.logit_rule
+        )
+        return LogProbs(
+            tokens=tokens,
+            mask=batch.mask,
+            response=batch.response,
+            group=batch.group,
+            winner=batch.winner,
+            loser=batch.loser,
+            strength=batch.strength,
+        )
+
+
+def logps(model: nn.Module, groups: Sequence[TokenGroup]) -> LogProbs:
+    """Log-probs of the groups' responses, differentiable: for anyone's own loop.
+
+    Args:
+        model: A causal language model of transformers, or a `LogProbModel`.
+        groups: What to score, in one batch.
+
+    Returns:
+        Token-level log-probs; `.sums` has one value for each response.
+    """
+    root = model if isinstance(model, LogProbModel) else LogProbModel(model)
+    return cast(LogProbs, root(pack(groups).to(root.device)))

@@ -1,0 +1,233 @@
+"""How a model is run, decided once: by what its architecture declares, then by trying it.
+
+Declarations can be wrong or incomplete, so two tiny groups are scored in every way that will be
+relied upon, and anything that does not reproduce the model's own padded forward is not used.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from preftune.batching import Batch, pack
+from preftune.errors import ConfigError
+from preftune.models.architecture import LogitRule, logit_rules, output_layer, why_not_packed
+from preftune.models.attention import PACKED, CannotPackError, packed_forward, register
+from preftune.models.head import log_probs_of_logits
+from preftune.models.quiet import quiet
+from preftune.models.scoring import (
+    Inputs,
+    Layout,
+    fused_log_probs,
+    own_logits,
+    packed_inputs,
+    padded_inputs,
+)
+from preftune.records import TokenGroup, TokenResponse
+
+LARGEST_DIFFERENCE = 1e-3
+"""Nats, in float32 and float64: packed and padded differ by rounding, some 1e-4 at most."""
+MEAN_DIFFERENCE = 0.1
+"""Nats, in 16 bits, where single tokens differ by more than that in any layout."""
+
+# What an architecture may raise at arguments that it was not made for.
+MISFITS = (TypeError, ValueError, RuntimeError, LookupError, AttributeError, AssertionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How log-probs are got out of a model."""
+
+    layout: Layout
+    layout_reason: str
+    """A sentence to say aloud when the layout is padded."""
+    logit_rule: LogitRule | None
+    """None: the fused head does not reproduce the model's logits, so they are made in full."""
+    head_reason: str
+
+
+_routes: WeakKeyDictionary[PreTrainedModel, Route] = WeakKeyDictionary()
+
+
+def route_of(model: PreTrainedModel) -> Route:
+    """The model's route: found on the first call, which leaves its attention set accordingly.
+
+    Raises:
+        ConfigError: PT404, where tokens are predicted from later tokens.
+    """
+    if model not in _routes:
+        device = model.device.type
+        with _evaluating(model), torch.no_grad(), torch.autocast(device, enabled=False), quiet():
+            _routes[model] = _find_route(model)
+    return _routes[model]
+
+
+def _find_route(model: PreTrainedModel) -> Route:
+    batch = _probe(model)
+    expected = _reliable_log_probs(model, batch)
+    rule = _fused_rule(model, batch, expected)
+    head_reason = "The fused head reproduces the model's logits."
+    if rule is None:
+        head_reason = (
+            f"{type(model).__name__} makes its logits in its own way, so they are made in full: "
+            "correct, but slower and with more memory."
+        )
+    reason = why_not_packed(model) or _why_not_as_padded(model, batch, rule, expected)
+    if reason is None:
+        sentence = "Responses share their prompt in packed rows without padding."
+        return Route("packed", sentence, rule, head_reason)
+    sentence = f"{reason}, so each response runs in a padded row of its own: correct, but slower."
+    return Route("padded", sentence, rule, head_reason)
+
+
+def _reliable_log_probs(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """What every other way must reproduce: padded rows, the model's own logits and attention."""
+    refusal = {
+        "why": "preference tuning compares what a causal language model gives to responses.",
+        "fix": "name a causal language model.",
+    }
+    kind = type(model).__name__
+    try:
+        expected = _padded_log_probs(model, batch, None)
+        other = _padded_log_probs(model, _probe(model, change="last tokens"), None)
+    except MISFITS as error:
+        _reraise_if_out_of_memory(error)
+        problem = f"{kind} can't be run on token ids alone ({type(error).__name__}: {error})."
+        raise ConfigError("PT404", problem, **refusal) from error
+    earlier = batch.response == batch.response.roll(-1)  # not the last of its response
+    if not _same(model, expected[earlier], other[earlier], strict=True):
+        problem = f"{kind} predicts tokens from later ones: it is not a causal language model."
+        raise ConfigError("PT404", problem, **refusal)
+    return expected
+
+
+def _fused_rule(model: PreTrainedModel, batch: Batch, expected: Tensor) -> LogitRule | None:
+    if output_layer(model) is None:
+        return None
+    for rule in logit_rules(model):
+        try:
+            found = _padded_log_probs(model, batch, rule)
+        except MISFITS as error:
+            _reraise_if_out_of_memory(error)
+            return None
+        if _same(model, found, expected):
+            return rule
+    return None
+
+
+def _why_not_as_padded(
+    model: PreTrainedModel, batch: Batch, rule: LogitRule | None, expected: Tensor
+) -> str | None:
+    """Try packed rows; where they do not give the padded result, undo and say why."""
+    before = cast(str, model.config._attn_implementation)  # pyright: ignore[reportPrivateUsage]
+    register()
+    try:
+        model.set_attn_implementation(PACKED)
+        reason = _try_packed(model, batch, rule, expected)
+    except CannotPackError as error:
+        reason = f"{type(model).__name__} can't run packed rows: {error}"
+    except MISFITS as error:
+        _reraise_if_out_of_memory(error)
+        reason = f"{type(model).__name__} can't run packed rows ({type(error).__name__})"
+    if reason is not None:
+        model.set_attn_implementation(before)
+    return reason
+
+
+def _try_packed(
+    model: PreTrainedModel, batch: Batch, rule: LogitRule | None, expected: Tensor
+) -> str | None:
+    kind = type(model).__name__
+    found, unheard = _packed_log_probs(model, batch, rule)
+    if unheard:
+        return f"{kind} does not tell its attention about its window of {min(unheard)} tokens"
+    if not _same(model, found, expected):
+        return f"{kind} gives other log-probs in packed rows"
+    other, _ = _packed_log_probs(model, _probe(model, change="first responses"), rule)
+    later = batch.response % 2 == 1
+    if not _same(model, found[later], other[later], strict=True):
+        return f"{kind} lets responses see each other in packed rows"
+    return None
+
+
+def _packed_log_probs(
+    model: PreTrainedModel, batch: Batch, rule: LogitRule | None
+) -> tuple[Tensor, set[int]]:
+    """Log-probs, and the windows that the model applies but did not tell its attention."""
+    (part,) = packed_inputs(batch)
+    with packed_forward() as locality:
+        found = _log_probs(model, part, batch, rule)
+    return found, locality.asked - locality.told
+
+
+def _padded_log_probs(model: PreTrainedModel, batch: Batch, rule: LogitRule | None) -> Tensor:
+    found = torch.zeros(len(batch.mask), dtype=torch.float64, device=batch.ids.device)
+    for part in padded_inputs(batch):
+        found[part.tokens] = _log_probs(model, part, batch, rule).double()
+    return found
+
+
+def _log_probs(
+    model: PreTrainedModel, part: Inputs, batch: Batch, rule: LogitRule | None
+) -> Tensor:
+    targets = batch.targets[part.tokens]
+    if rule is None:
+        return log_probs_of_logits(own_logits(model, part), targets)
+    return fused_log_probs(model, part, targets, rule)
+
+
+def _probe(
+    model: PreTrainedModel, change: Literal["first responses", "last tokens"] | None = None
+) -> Batch:
+    """Two tiny groups of two responses, the first long enough to displace the second."""
+    vocabulary = int(model.config.get_text_config().vocab_size)  # pyright: ignore
+    random = np.random.default_rng(0)
+
+    def draw(count: int) -> NDArray[np.int32]:
+        # Special tokens mostly lie at either end of the vocabulary.
+        return random.integers(vocabulary // 8, vocabulary // 2, count).astype(np.int32)
+
+    groups: list[TokenGroup] = []
+    for prompt, *sizes in ((6, 24, 9), (3, 5, 7)):
+        prompt_ids, ids = draw(prompt), [draw(size) for size in sizes]
+        if change == "first responses":
+            ids[0] = ids[0][::-1].copy()
+        if change == "last tokens":
+            for response in ids:
+                response[-1] = vocabulary // 2
+        sides = tuple(TokenResponse(response, np.ones(len(response), bool)) for response in ids)
+        groups.append(TokenGroup(prompt_ids, sides))
+    return pack(groups).to(model.device)
+
+
+def _same(model: PreTrainedModel, found: Tensor, expected: Tensor, *, strict: bool = False) -> bool:
+    """Whether log-probs agree; `strict` where the very same shapes were computed."""
+    difference = (found.double() - expected.double()).abs()
+    factor = 0.1 if strict else 1.0
+    if model.dtype in {torch.float32, torch.float64}:
+        return bool(difference.max() <= LARGEST_DIFFERENCE * factor)
+    return bool(difference.mean() <= MEAN_DIFFERENCE * factor)
+
+
+def _reraise_if_out_of_memory(error: BaseException) -> None:
+    if isinstance(error, torch.OutOfMemoryError):
+        raise error
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Generator[None]:
+    """No dropout for a while; every module's own mode comes back."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
