@@ -40,7 +40,7 @@ def ends(writers: Iterable[Conversation | Continuation], encoder: Encoder) -> st
 def spelling(rows: int) -> str:
     """That data spells control tokens, as a sentence."""
     noun = "row spells" if rows == 1 else "rows spell"
-    return f"{rows:,} {noun} control tokens in their text: kept as plain text."
+    return f"{rows:,} {noun} out control tokens: kept as plain text."
 
 
 def _name(encoder: Encoder, token: int | None) -> str:

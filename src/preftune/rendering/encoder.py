@@ -31,8 +31,7 @@ class Encoder:
         self._controls = {str(t.content): t for t in added if t.special and t.content.strip()}
         longest_first = sorted(self._controls, key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-        known: list[int] = self._tokenizer.convert_tokens_to_ids(longest_first)
-        self._control_ids = set(known) - {self._tokenizer.unk_token_id}
+        self._control_ids = set(self._tokenizer.convert_tokens_to_ids(longest_first))
         self._firsts = {name[0] for name in longest_first}
         self.opening = self._opening()
         """What the tokenizer itself puts before a text: mostly BOS or nothing."""

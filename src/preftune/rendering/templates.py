@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from preftune.errors import ConfigError
 from preftune.records import Message
 
 if TYPE_CHECKING:
@@ -33,9 +34,20 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         self._tokenizer: Any = tokenizer
-        template: str = self._tokenizer.get_chat_template()
+        template = self._default()
         self._template = _DATE_CALL.sub(lambda call: repr(_DATE.strftime(call[2])), template)
         self.dated = self._template != template or "date_string" in template
+
+    def _default(self) -> str:
+        try:
+            return self._tokenizer.get_chat_template()
+        except ValueError as error:
+            raise ConfigError(
+                "PT301",
+                "The tokenizer has several chat templates and none of them is the default.",
+                why="rows can only be written with one.",
+                fix="set `tokenizer.chat_template` to the one that is meant.",
+            ) from error
 
     def __call__(self, turns: Sequence[Message], *, opening: bool) -> str:
         """The rendered text.
