@@ -72,8 +72,6 @@ def open_data(name: str, split: str | None = None) -> Opened:
             return _open_file(path, name)
     except OSError as error:
         raise _unreadable(name, error.strerror or str(error)) from error
-    except ValueError as error:  # a NUL byte in the name
-        raise _unreadable(name, str(error)) from error
     looks_like_path = _ending(path) or name.startswith((".", "/", "~"))
     if looks_like_path or not _HUB_NAME.fullmatch(name):
         raise _missing(path, name)
@@ -139,7 +137,7 @@ def _check_start(start: bytes, ending: str, path: Path, name: str) -> None:
         problem = "the file is named .parquet but is not Parquet"
     elif ending != ".parquet" and start == b"PAR1":
         problem = f"the file is named {ending} but is Parquet"
-    elif start.startswith((b"\xff\xfe", b"\xfe\xff")):
+    elif start.startswith((b"\xff\xfe", b"\xfe\xff")) and 0 in start[2:]:
         problem = "the file is UTF-16, not UTF-8"
     if problem:
         raise DataError(

@@ -6,14 +6,14 @@ from preftune.records import Message
 from preftune.sources.rows import RowError, quote
 from preftune.sources.turns import Turns
 
-_SPEAKER = re.compile(r"(?:\n\n|\A\s*)(Human|Assistant|System):")
+_START = re.compile(r"\s*(Human|System):")
+_SPEAKER = re.compile(r"\n\n(Human|Assistant|System):")
 _ROLES = {"Human": "user", "Assistant": "assistant", "System": "system"}
 
 
 def is_transcript(text: str) -> bool:
     """Whether the text begins with a human's or the system's turn."""
-    match = _SPEAKER.match(text)
-    return match is not None and match[1] != "Assistant"
+    return _START.match(text) is not None
 
 
 def parse_transcript(text: str, column: str) -> Turns:
@@ -26,8 +26,9 @@ def parse_transcript(text: str, column: str) -> Turns:
         >>> parse_transcript("\n\nHuman: red?\n\nAssistant: No, blue", "chosen")
         (Message(role='user', content='red?'), Message(role='assistant', content='No, blue'))
     """
-    head, *parts = _SPEAKER.split(text)
-    if head.strip() or not parts:
+    # Some files begin without the empty line; with it every turn is found by one fast search.
+    head, *parts = _SPEAKER.split("\n\n" + text.lstrip())
+    if head or not parts:
         raise RowError(f"{column} is no transcript", f"it begins {quote(text)}")
     return tuple(
         Message(_ROLES[speaker], said.removeprefix(" "))

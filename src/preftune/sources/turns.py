@@ -99,13 +99,17 @@ def checked_answer(turns: Turns, column: str) -> Turns:
     if turns[0].role != "assistant":
         raise RowError(f"{column} starts with no assistant turn", f"its role is {turns[0].role}")
     if turns[-1].role != "assistant":
-        raise RowError(f"{column} ends with no assistant turn", f"its role is {turns[-1].role}")
+        raise _no_answer_last(column, turns)
     for turn in turns:
         if turn.role == "assistant" and not turn.content.strip():
             raise RowError(f"empty {column}", f"an assistant turn is {quote(turn.content)}")
         if turn.role == "system":
             raise RowError("system turn after the first", f"inside {column}")
     return turns
+
+
+def _no_answer_last(column: str, turns: Turns) -> RowError:
+    return RowError(f"{column} ends with no assistant turn", f"its role is {turns[-1].role}")
 
 
 def split_shared(chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
@@ -115,8 +119,12 @@ def split_shared(chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
     letters of their answers.
 
     Raises:
-        RowError: they part at a turn that the assistant did not say, so the prompts differ.
+        RowError: they are the same, one does not end with an answer, or they part at a turn that
+            the assistant did not say, so the prompts differ.
     """
+    for word, turns in (("chosen", chosen), ("rejected", rejected)):
+        if turns[-1].role != "assistant":
+            raise _no_answer_last(word, turns)
     if chosen == rejected:
         raise RowError("identical responses", "chosen and rejected are the same conversation")
     shared = 0

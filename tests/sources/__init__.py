@@ -1,0 +1,1 @@
+"""Tests of reading: real files, hostile files and every layout."""
