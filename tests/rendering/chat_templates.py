@@ -120,3 +120,26 @@ PLAIN = (
     "{{ '### ' + message['role'] + ':\n' + message['content'] + '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '### assistant:\n' }}{% endif %}"
 )
+
+# Phi: EOS closes the conversation, another token each turn.
+PHI = (
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token }}{% endif %}"
+)
+PHI_CONTROLS = ("<|user|>", "<|assistant|>", "<|tool|>", "<|end|>")
+
+# GLM: a turn ends where the next begins.
+GLM = "{{ '[gMASK]<sop>' }}" + PHI.replace("<|end|>", "").replace("{{ eos_token }}", "")
+GLM_CONTROLS = ("[gMASK]", "<sop>", *PHI_CONTROLS)
+
+# gpt-oss: the last answer ends otherwise than those before it.
+HARMONY = (
+    "{% for message in messages %}{{ '<|start|>' + message['role'] }}"
+    "{% if message['role'] == 'assistant' %}{{ '<|channel|>final' }}{% endif %}"
+    "{{ '<|message|>' + message['content'] }}"
+    "{% if loop.last and message['role'] == 'assistant' %}{{ '<|return|>' }}{% else %}"
+    "{{ '<|end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
+)
+HARMONY_CONTROLS = ("<|start|>", "<|channel|>", "<|message|>", "<|end|>", "<|return|>")

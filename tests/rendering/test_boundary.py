@@ -160,6 +160,44 @@ def test_later_user_and_tool_turns_are_context(template: str) -> None:
     assert "user\nand<|im_end|>" in "".join(p.text for p in split.responses[0] if not p.trained)
 
 
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [
+        ("PHI", ["Hello<|end|>", "Bye<|end|>"]),
+        ("GLM", ["Hello", "Bye"]),
+        (
+            "HARMONY",
+            ["<|channel|>final<|message|>Hello<|end|>", "<|channel|>final<|message|>Bye<|return|>"],
+        ),
+    ],
+)
+def test_each_answer_has_the_end_of_turn_that_belongs_to_its_place(
+    name: str, answers: list[str]
+) -> None:
+    controls = getattr(chat_templates, f"{name}_CONTROLS")
+    splitter = conversation(getattr(chat_templates, name), controls)
+    row = branch([("user", "hi")], [("assistant", "Hello"), ("user", "a"), ("assistant", "Bye")])
+    assert trained(splitter.split(row)) == [answers]
+    assert trained(splitter.split(pair("hi", "Hello", "Bye"))) == [
+        [answers[0].replace("<|end|>", splitter.ending)],
+        [answers[1]],
+    ]
+
+
+def test_a_header_that_every_role_shares_does_not_end_an_answer() -> None:
+    same = chat_templates.CHATML.replace("+ '<|im_end|>' + '\n' ", "")
+    row = branch([("user", "hi")], [("assistant", "Hello"), ("user", "a"), ("assistant", "Bye")])
+    assert trained(chatml(same).split(row)) == [["Hello", "Bye"]]
+
+
+def test_a_prompt_that_the_template_closes_is_opened_again_for_context() -> None:
+    splitter = conversation(chat_templates.PHI, chat_templates.PHI_CONTROLS)
+    row = branch([("user", "2+2?"), ("assistant", "call")], [("tool", "4"), ("assistant", "Four")])
+    split = splitter.split(row)
+    assert split.prompt == "<|user|>2+2?<|end|><|assistant|>call<|end|>"
+    assert trained(split) == [["Four<|end|>"]]
+
+
 def test_trained_text_is_what_the_template_itself_marks_as_generated() -> None:
     template = chat_templates.MARKED
     row = branch(

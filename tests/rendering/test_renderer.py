@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import processors
 from transformers import PreTrainedTokenizerBase
 
 from preftune.errors import ConfigError, DataError
@@ -92,6 +93,21 @@ def test_bos_is_not_doubled_where_template_and_tokenizer_add_it(kind: str) -> No
         ids = rendered(tokenizer, pair("hi", "Hello", "No")).groups[0].prompt_ids.tolist()
         assert ids[0] == tokenizer.bos_token_id
         assert ids.count(tokenizer.bos_token_id) == 1
+
+
+def test_what_opens_a_sequence_is_kept_when_prompts_are_cut() -> None:
+    tokenizer = built("byte-level", chat_templates.GLM, chat_templates.GLM_CONTROLS, adds_bos=False)
+    names = chat_templates.GLM_CONTROLS[:2]
+    ids = tokenizer.convert_tokens_to_ids(list(names))
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{names[0]} {names[1]} $A", special_tokens=list(zip(names, ids, strict=True))
+    )
+    long = pair("good morning " * 20, "Hello", "No")
+    [whole] = rendered(tokenizer, long).groups
+    assert whole.prompt_ids.tolist()[:4].count(ids[0]) == 1
+    [group] = rendered(tokenizer, long, max_tokens=20, truncation="prompt-left").groups
+    assert group.prompt_ids.tolist()[:2] == ids
+    assert len(group.prompt_ids) == 20 - len(group.responses[0].ids)
 
 
 def test_a_template_without_end_of_turn_gets_eos_and_one_with_it_does_not() -> None:

@@ -73,6 +73,7 @@ class Conversation:
 
     def __init__(self, write: Writer, controls: Collection[str]) -> None:
         self.write = write
+        self._controls = controls
         try:
             plain = write([_QUESTION], opening=False)
             opened = write([_QUESTION], opening=True)
@@ -86,6 +87,7 @@ class Conversation:
         """Before an answer, where the template ignores `add_generation_prompt`."""
         self.ending, self.closed = _end_of_turn(self._footer, controls)
         """What ends an answer, and whether that is a token of its own."""
+        self._passing = self._passing_ending(opened[len(plain) :])
         self.prompt = opened + self._header
         """What a prompt looks like, for messages."""
 
@@ -116,16 +118,19 @@ class Conversation:
     def _prompt(self, group: Group, texts: Sequence[str]) -> str:
         if not group.prompt:
             return self._written_header(group)
-        if any(
-            response.turns[:1] and response.turns[0].role != "assistant"
-            for response in group.responses
-        ):
-            return self.write(group.prompt, opening=False)
+        if any(r.turns[:1] and r.turns[0].role != "assistant" for r in group.responses):
+            return self._open_end(self.write(group.prompt, opening=False), texts)
         prompt = self.write(group.prompt, opening=True) + self._header
         if all(text.startswith(prompt) for text in texts):
             return prompt
         thought_left_open = prompt.rfind("<think>") > prompt.rfind("</think>")
         return self._written_header(group) if thought_left_open else prompt
+
+    def _open_end(self, prompt: str, texts: Sequence[str]) -> str:
+        """The prompt without what the template closes it with where no turn follows."""
+        shared = _shared_start([prompt, *texts])
+        ends = [shared.rfind(token) + len(token) for token in self._controls if token in shared]
+        return shared if shared == prompt else shared[: max(ends, default=len(shared))]
 
     def _written_header(self, group: Group) -> str:
         turns = [*group.prompt, Message("assistant", "")]
@@ -169,7 +174,27 @@ class Conversation:
             )
         start = len(starts[0])
         end = max(start, len(text) - len(after))
-        return start, end + (len(self.ending) if after.startswith(self.ending) else 0)
+        ending = self.ending if last else self._passing
+        return start, end + (len(ending) if after.startswith(ending) else 0)
+
+    def _passing_ending(self, header: str) -> str:
+        """What ends an answer that other turns follow, whichever they are.
+
+        Mostly the same as at the end of a conversation; some templates have another token there,
+        some none: then the next turn's header comes at once, and that is not the answer's.
+        """
+        answered = [_QUESTION, Message("assistant", "")]
+        try:
+            user, assistant = (
+                self._around([*answered, Message(role, "")], 1)[2] for role in ("user", "assistant")
+            )
+        except TemplateRefusedError:
+            return self.ending
+        shared = _shared_start([user, assistant])
+        ending, closed = _end_of_turn(shared, self._controls)
+        if not closed:
+            return self.ending if shared.startswith(self.ending) else ""
+        return "" if header.startswith(ending.strip()) else ending
 
     def _around(self, turns: Sequence[Message], index: int) -> tuple[str, str, str]:
         """The text before and after the content of a turn, the marker between them."""
@@ -182,9 +207,16 @@ def _answers(response: Response) -> bool:
     return any(turn.role == "assistant" and turn.content.strip() for turn in response.turns)
 
 
+def _shared_start(texts: Sequence[str]) -> str:
+    one, other = min(texts), max(texts)
+    pairs = enumerate(zip(one, other, strict=False))
+    return one[: next((index for index, (a, b) in pairs if a != b), len(one))]
+
+
 def _end_of_turn(footer: str, controls: Collection[str]) -> tuple[str, bool]:
-    ends = [footer.rfind(token) + len(token) for token in controls if token in footer]
-    return (footer[: max(ends)], True) if ends else (footer.rstrip(), False)
+    """The footer through its first control token, or without the space at its end."""
+    ends = [footer.find(token) + len(token) for token in controls if token in footer]
+    return (footer[: min(ends)], True) if ends else (footer.rstrip(), False)
 
 
 def _refused(error: TemplateRefusedError, what: str, source: str) -> DataError:

@@ -106,8 +106,10 @@ class Renderer:
         return replace(then, cuts=first.cuts + then.cuts)
 
     def kept(self, group: TokenGroup) -> int:
-        """Number of tokens at the start of a prompt that are never cut: BOS, where there is one."""
-        return int(group.prompt_ids[0] == self.encoder.bos)
+        """Number of tokens at the start of a prompt that are never cut: BOS or the like."""
+        opening = self.encoder.opening or [self.encoder.bos]
+        start: list[int] = group.prompt_ids[: len(opening)].tolist()
+        return len(opening) if start == opening else 0
 
     def announcement(self, forms: Collection[Form], spelling: int = 0) -> str:
         """How rows of these forms are written.
