@@ -1,5 +1,5 @@
 """Prompts to responses."""
 
-from preftune.generation.sampling import generate
+from preftune.generation.sampling import end_ids, generate
 
-__all__ = ["generate"]
+__all__ = ["end_ids", "generate"]

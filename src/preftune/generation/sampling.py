@@ -60,7 +60,7 @@ def generate(
     """
     counts = {"n": n, "max_new_tokens": max_new_tokens, "rows_at_once": rows_at_once}
     _check(prompts, temperature, top_p, counts)
-    ends = _end_ids(model, tokenizer)
+    ends = end_ids(model, tokenizer)
     order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
     rows = [index for index in order for _ in range(n)]
     result: list[list[TokenResponse]] = [[] for _ in prompts]
@@ -99,8 +99,13 @@ def _response(row: np.ndarray, ends: Sequence[int]) -> TokenResponse:
     return TokenResponse(ids.astype(np.int32), np.ones(len(ids), np.bool_))
 
 
-def _end_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """The tokenizer's end of sequence first, then others that the model names (end of turn)."""
+def end_ids(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Tokens that end a response: the tokenizer's end of sequence first, then others that the
+    model names, such as an end of turn.
+
+    Raises:
+        ValueError: neither names one.
+    """
     config: Any = model.generation_config
     named: Any = config.eos_token_id if config is not None else None
     found: list[Any] = [tokenizer.eos_token_id]
