@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,3 +42,28 @@ def test_a_line_exactly_at_the_limit_is_read():
     at, over = split_lines(io.BytesIO(b"12345\n123456\n"), limit=5)
     assert at.data == b"12345"
     assert over.data is None
+
+
+class Endless:
+    """A line of a given size that exists only a chunk at a time, and then one more line."""
+
+    def __init__(self, size):
+        self.left = size
+
+    def read(self, size):
+        if self.left <= 0:
+            self.left, data = self.left - 1, b"\nlast" if self.left == 0 else b""
+            return data
+        self.left -= min(size, self.left)
+        return b"x" * size
+
+
+def test_a_line_over_the_limit_is_never_held():
+    tracemalloc.start()
+    try:
+        long, last = split_lines(Endless(100 * CHUNK), limit=2 * CHUNK)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (long.size, long.data, last.data) == (100 * CHUNK, None, b"last")
+    assert peak < 6 * CHUNK
