@@ -125,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--imdb", default=HUB_ID, help="hub id or a folder of *.jsonl.gz")
     parser.add_argument("--out", type=Path, default=Path("build/reviews"))
-    parser.add_argument("--tokens", type=float, default=11e6, help="how many tokens to train on")
+    parser.add_argument("--tokens", type=float, default=8e6, help="how many tokens to train on")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)

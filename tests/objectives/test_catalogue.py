@@ -4,15 +4,12 @@ import subprocess
 import sys
 from pkgutil import resolve_name
 
-import numpy as np
 import pytest
 import torch
 
-from preftune.batching import pack
 from preftune.errors import ConfigError
-from preftune.objectives.catalogue import CATALOGUE, bind, count
+from preftune.objectives.catalogue import CATALOGUE, bind
 from preftune.objectives.pairwise import dpo
-from preftune.records import Relation, TokenGroup, TokenResponse
 from tests.objectives.pairs import Pair, record
 
 
@@ -95,24 +92,3 @@ def test_checking_an_objective_imports_no_torch() -> None:
         "sys.exit('torch' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_denominators_before_and_after_the_model_runs() -> None:
-    def side(*trained: bool) -> TokenResponse:
-        return TokenResponse(np.arange(len(trained), dtype=np.int32), np.array(trained))
-
-    prompt = np.array([5, 6], np.int32)
-    ranked = (Relation(0, 1), Relation(0, 2), Relation(1, 2))
-    groups = [
-        TokenGroup(prompt, (side(True, True), side(True, False), side(True)), ranked),
-        TokenGroup(prompt, (side(False, True), side(True)), (Relation(1, 0),)),
-        TokenGroup(prompt, (side(True, True, True),)),
-    ]
-    batch = pack(groups)
-    counts = {"pairs": 4, "responses": 6, "tokens": 9, "prompts": 3}
-    assert {what: count(what, batch).item() for what in counts} == counts
-    assert bind("dpo", {}).denominator(batch).item() == 4
-    assert bind("sft", {}).denominator(batch).item() == 9
-    logps = record(Pair(-1, -2, -1, -2), Pair(-1, -2, -1, -2))
-    counts = {"pairs": 2, "responses": 4, "tokens": 16, "prompts": 2}
-    assert {what: count(what, logps).item() for what in counts} == counts

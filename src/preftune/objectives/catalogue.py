@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from preftune.errors import ConfigError
 from preftune.objectives.settings import BETA, LABEL_SMOOTHING, Setting
@@ -84,25 +84,6 @@ CATALOGUE: Final[Mapping[str, Objective]] = {
 }
 
 
-class Counted(Protocol):
-    """What can be counted before the model runs: `LogProbs`, and a packed batch alike."""
-
-    @property
-    def mask(self) -> "Tensor":
-        """(token,) bool: trained."""
-        ...
-
-    @property
-    def group(self) -> "Tensor":
-        """(response,) int64, ascending."""
-        ...
-
-    @property
-    def winner(self) -> "Tensor":
-        """(relation,) int64."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class BoundObjective:
     """An objective with its settings, ready to be called. Made by `bind`."""
@@ -120,25 +101,6 @@ class BoundObjective:
         """The loss, unreduced: one value for each relation or response."""
         loss = cast(Loss, resolve_name(self.objective.loss))
         return loss(logps, **self.settings)
-
-    def denominator(self, batch: Counted) -> "Tensor":
-        """() int64: what the sum of the losses is divided by, in this batch. No host sync."""
-        return count(self.objective.denominator, batch)
-
-
-def count(what: Literal["pairs", "responses", "tokens", "prompts"], batch: Counted) -> "Tensor":
-    """() int64: pairs are relations, tokens are trained tokens, prompts are groups."""
-    match what:
-        case "tokens":
-            return batch.mask.sum()
-        case "pairs":
-            return batch.group.new_tensor(batch.winner.shape[0])
-        case "responses":
-            return batch.group.new_tensor(batch.group.shape[0])
-        case "prompts":
-            # Groups ascend: one more than the number of times that the index changes.
-            changes = batch.group.diff().ne(0).sum()
-            return changes + int(batch.group.shape[0] > 0)
 
 
 def bind(name: str, settings: Mapping[str, object], *, where: str = "objective") -> BoundObjective:
