@@ -4,8 +4,8 @@
 
 Openings and responses are drawn in parts, each kept in `--work`: the same command goes on where
 it stopped. Of the finished responses to an opening the best and the worst by the scorer make a
-pair. Nothing that stands word for word in IMDb is kept. Writes `pairs.jsonl.gz` and
-`prompts.jsonl` into `--out`.
+pair. Nothing that stands word for word in IMDb is kept. Writes `pairs.jsonl.gz`,
+`prompts.jsonl` and an account of what was left out, `pairs.json`, into `--out`.
 """
 
 import argparse
@@ -58,7 +58,10 @@ def main() -> None:
         print(f"{part} parts: {len(pairs):,} pairs; {dict(counts)}", flush=True)
         if len(pairs) >= PAIRS:
             break
-    write(options.out, pairs[:PAIRS], prompts)
+    account = {"pairs": PAIRS, "prompts": len(prompts), "openings_drawn": len(groups),
+               "usable_pairs": len(pairs), "left_out": counts,
+               "command": f"python scripts/demo/sample_pairs.py --imdb {options.imdb}"}  # fmt: skip
+    write(options.out, pairs[:PAIRS], prompts, account)
 
 
 class Sampler:
@@ -121,7 +124,8 @@ class Sampler:
                     texts.append(text)
             scores = self.scorer.score([opening + text for text in texts])
             rows = [[text, round(float(s), 4)] for text, s in zip(texts, scores, strict=True)]
-            groups.append({"prompt": opening, "responses": rows})
+            dropped = RESPONSES - len(rows)
+            groups.append({"prompt": opening, "responses": rows, "dropped": dropped})
         return groups
 
     def is_clean(self, text: str, ids: list[int]) -> bool:
@@ -139,8 +143,9 @@ def choose(groups: list[dict], corpus: list[str]) -> tuple[list[dict], list[str]
     counts: Counter[str] = Counter({"repeated opening": len(groups) - len(prompts)})
     rest = [by_prompt[prompt] for prompt in prompts[HELD_OUT_PROMPTS:]]
     taken = Counter(text for group in rest for text, _ in group["responses"])
-    texts = {t for text in taken for t in (text.strip(),)}
+    texts = {text.strip() for text in taken}
     texts |= {group["prompt"] + text for group in rest for text, _ in group["responses"]}
+    counts["response unfinished or not clean"] = sum(group["dropped"] for group in rest)
     copied = standing_in(sorted(texts), corpus)
     counts["response stands in IMDb"] = sum(text.strip() in copied for text in taken)
     pairs = []
@@ -165,12 +170,13 @@ def choose(groups: list[dict], corpus: list[str]) -> tuple[list[dict], list[str]
     return pairs, held_out, counts
 
 
-def write(out: Path, pairs: list[dict], prompts: list[str]) -> None:
-    """Both files, whole or not at all; the same rows give the same bytes."""
+def write(out: Path, pairs: list[dict], prompts: list[str], account: dict) -> None:
+    """Each file whole or not at all; the same rows give the same bytes."""
     lines = "".join(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)
     atomically(out / "pairs.jsonl.gz", gzip.compress(lines.encode(), mtime=0))
     lines = "".join(json.dumps({"prompt": prompt}, ensure_ascii=False) + "\n" for prompt in prompts)
     atomically(out / "prompts.jsonl", lines.encode())
+    atomically(out / "pairs.json", (json.dumps(account, indent=1) + "\n").encode())
 
 
 def atomically(file: Path, content: bytes) -> None:
