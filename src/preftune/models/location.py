@@ -69,8 +69,13 @@ class Location:
         return "name a folder written by `save_pretrained`, or a hub name such as org/model."
 
 
-def locate(name: str) -> Location:
+def locate(name: str, *, endpoint: str | None = None, cache: Path | None = None) -> Location:
     """Find a model: a path is never asked of the hub, and the hub is asked once and quickly.
+
+    Args:
+        name: A folder or a hub name.
+        endpoint: The hub's address; by default what the environment says.
+        cache: Where its files are kept; by default what the environment says.
 
     Raises:
         ConfigError: PT400, with the cause: no such folder, no such hub name, no network.
@@ -84,7 +89,7 @@ def locate(name: str) -> Location:
         raise unusable(name, "this is a file, not a folder.", "name the folder it lies in.")
     if _is_path(name):
         raise unusable(name, "there is no such folder.", "check the path.")
-    return _on_hub(name)
+    return _on_hub(name, endpoint, cache)
 
 
 def unusable(name: str, problem: str, fix: str) -> ConfigError:
@@ -115,7 +120,7 @@ def _folder(path: Path) -> Location:
     return Location(str(path), frozenset(entry.name for entry in path.iterdir()))
 
 
-def _on_hub(name: str) -> Location:
+def _on_hub(name: str, endpoint: str | None, cache: Path | None) -> Location:
     import huggingface_hub
     from huggingface_hub.errors import (
         HFValidationError,
@@ -124,7 +129,7 @@ def _on_hub(name: str) -> Location:
     )
 
     try:
-        files = huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT).siblings or []
+        files = huggingface_hub.HfApi(endpoint).model_info(name, timeout=HUB_TIMEOUT).siblings or []
         return Location(name, frozenset(file.rfilename for file in files))
     except HFValidationError as error:
         fix = "name a folder, or a hub name such as org/model."
@@ -137,7 +142,8 @@ def _on_hub(name: str) -> Location:
     except Exception as error:  # noqa: BLE001
         unreachable = error
     try:
-        cached = cast(Any, huggingface_hub).snapshot_download(name, local_files_only=True)
+        fetch = cast(Any, huggingface_hub).snapshot_download
+        cached = fetch(name, local_files_only=True, cache_dir=cache)
         return _folder(Path(cached))
     except LocalEntryNotFoundError:
         problem = (
