@@ -98,6 +98,14 @@ def test_llama_2_answers_keep_the_space_that_belongs_to_them() -> None:
     assert trained(split) == [[" Good morning </s>"], [" No </s>"]]
 
 
+def test_the_space_after_a_header_that_answers_lend_belongs_to_the_answer() -> None:
+    spaced = chat_templates.THOUGHT_OPENED.replace("'<|Assistant|>' +", "'<|Assistant|> ' +")
+    splitter = conversation(spaced, chat_templates.THOUGHT_OPENED_CONTROLS)
+    split = splitter.split(pair("hi", "Hello", "No"))
+    assert split.prompt == "<s><|User|>hi<|Assistant|>"
+    assert trained(split) == [[" Hello</s>"], [" No</s>"]]
+
+
 def test_qwen_3_writes_a_thought_before_the_last_answer_and_it_is_trained() -> None:
     split = chatml(chat_templates.QWEN_3).split(pair("2+2?", THINK + "Four.", "Five."))
     assert split.prompt.endswith("<|im_start|>assistant\n")

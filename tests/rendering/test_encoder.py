@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import AddedToken
 
 from preftune.rendering.encoder import SHIELD, Encoder
 from tests.rendering.tokenizers_built import KINDS, built
@@ -88,13 +89,24 @@ def test_text_without_control_tokens_is_left_as_it_is() -> None:
 
 def test_a_control_token_that_eats_the_space_after_it_does_so_beside_spelled_ones() -> None:
     tokenizer = built("byte-level", None, ("<|end|>",))
-    backend = tokenizer.backend_tokenizer
-    from tokenizers import AddedToken
-
-    backend.add_special_tokens([AddedToken("<|stop|>", special=True, rstrip=True)])
+    stop = AddedToken("<|stop|>", special=True, rstrip=True)
+    tokenizer.backend_tokenizer.add_special_tokens([stop])
     encoder = Encoder(tokenizer)
-    plain, marked = "hello<|stop|>\nnow", f"{encoder.shield('<|end|>')}hello<|stop|>\nnow"
-    assert encoder.pieces([marked])[0][-3:] == encoder.pieces([plain])[0][-3:]
+    [ids] = encoder.pieces([f"{encoder.shield('<|end|>')}hello<|stop|>\n now"])
+    assert tokenizer.decode(ids) == "<|end|>hello<|stop|>now"
+    [usual] = encoder.pieces(["hello<|stop|>\n now"])
+    assert ids[-len(usual) :] == usual
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_text_after_a_control_token_is_encoded_as_ever_beside_spelled_ones(kind: str) -> None:
+    tokenizer = built(kind, None, ("<|im_end|>",))
+    encoder = Encoder(tokenizer)
+    usual = tokenizer("a<|im_end|>hello", add_special_tokens=False)["input_ids"]
+    after = usual[usual.index(tokenizer.convert_tokens_to_ids("<|im_end|>")) :]
+    spelled = encoder.shield("<s>") + "a<|im_end|>hello"
+    for ids in (*encoder.pieces([spelled]), *encoder.prompts([spelled])):
+        assert ids[-len(after) :] == after
 
 
 @pytest.mark.parametrize("kind", KINDS)
