@@ -80,6 +80,15 @@ def test_control_tokens_spelled_in_data_stay_text(kind: str, name: str) -> None:
         assert tokenizer.decode(ids).strip() == f"say {name} now<|im_end|>"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_prompt_that_spells_a_control_token_starts_as_any_other(kind: str) -> None:
+    tokenizer = built(kind)
+    encoder = Encoder(tokenizer)
+    plain, marked = encoder.prompts(["hello there", "hello there " + encoder.shield("<s>")])
+    assert tokenizer.decode(marked) == tokenizer.decode(plain) + " <s>"
+    assert tokenizer.decode(marked).startswith("<s>" if kind == "byte-level" else "<s> ")
+
+
 def test_text_without_control_tokens_is_left_as_it_is() -> None:
     encoder = Encoder(built("byte-level"))
     text = "a < b <sss> | c"
