@@ -39,11 +39,28 @@ def test_hh_transcripts_are_split_by_turns(shared):
             assert whole == row[word]
 
 
-def test_hh_refuses_its_empty_answers_by_default(shared):
+def test_the_few_empty_answers_of_hh_are_left_out_and_listed(shared):
+    intake = read(str(shared / "data/hh-harmless/train.jsonl.gz")).intake
+    assert intake.by_reason == {"empty chosen": len(HH_EMPTY)}
+    places = [int(exclusion.source.rsplit(":")[-1]) for exclusion in intake.exclusions]
+    assert places == list(HH_EMPTY)
+
+
+@pytest.mark.parametrize(("rows", "empty", "refused"), [(200, 2, False), (200, 3, True)])
+def test_more_than_a_few_rows_without_a_signal_are_an_error(tmp_path, rows, empty, refused):
+    lines = [
+        {"prompt": f"q{n}", "chosen": "" if n < empty else "yes", "rejected": "no"}
+        for n in range(rows)
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if not refused:
+        assert read(str(path)).intake.used == rows - empty
+        return
     with pytest.raises(DataError) as caught:
-        read(str(shared / "data/hh-harmless/train.jsonl.gz"))
+        read(str(path))
     assert caught.value.code == "PT104"
-    assert all(f".gz:{line}: empty chosen" in caught.value.problem for line in HH_EMPTY)
+    assert f"{path}:1: empty chosen" in caught.value.problem
 
 
 def test_hh_conversations_that_part_early_keep_their_later_turns(shared):

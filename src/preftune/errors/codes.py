@@ -11,7 +11,9 @@ EXPLANATIONS: dict[str, str] = {
     "PT102": "The data holds no rows.",
     "PT103": "The columns fit no known layout. Name them: --map chosen=good,rejected=bad.",
     "PT104": "One or more rows are broken, so the file is refused. Each is listed with file, line "
-    "and reason. --bad-rows skip goes on without them and counts them.",
+    "and reason. --bad-rows skip goes on without them and counts them. Well-formed rows that have "
+    "nothing to teach (an empty response, two identical ones) are left out and counted; only where "
+    "they are more than 1 % of the file is it refused.",
     "PT105": "The data does not fit the objective: DPO needs pairs, SFT needs responses.",
     "PT106": "No row is left after exclusions: all were broken, identical or too long.",
     "PT107": "A Parquet or JSON file would decode to more than the memory set aside for it.",

@@ -76,7 +76,7 @@ class Columns:
             return self.turns(row, word)
         text = self.text(row, word)
         if not text.strip():
-            raise RowError(f"empty {word}", f"it is {quote(text)}")
+            raise RowError(f"empty {word}", f"it is {quote(text)}", broken=False)
         return (Message("assistant", text),)
 
     def with_system(self, row: Row, turns: Turns) -> Turns:

@@ -99,7 +99,9 @@ def _group(
     prompt = checked_prompt(question)
     checked = [checked_answer(turns, word) for word, turns in answers.items()]
     if len(checked) > 1 and checked[0] == checked[1]:
-        raise RowError("identical responses", f"both are {quote(checked[0][-1].content)}")
+        raise RowError(
+            "identical responses", f"both are {quote(checked[0][-1].content)}", broken=False
+        )
     return Group(
         prompt=prompt,
         responses=tuple(Response(turns) for turns in checked),

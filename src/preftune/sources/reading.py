@@ -15,6 +15,9 @@ from preftune.sources.rows import Item, Row, RowError
 
 SAMPLE = 100
 """Rows whose columns decide the layout."""
+MOST_WITHOUT_SIGNAL = 0.01
+"""Share of rows with nothing to teach above which the file is not what its user thinks. Published
+preference data holds a few in a thousand; refusing them all would teach people to skip blindly."""
 _SHOWN = 10
 
 
@@ -44,7 +47,9 @@ def read(
         path_or_hub: `.jsonl`, `.json`, `.csv`, `.tsv` (each also `.gz`), `.parquet`, a folder
             written by `datasets`, or a hub name `owner/name`.
         mapping: Our word for a column to the file's column: `{"chosen": "good"}`.
-        bad_rows: Broken rows are an error, or are left out and counted.
+        bad_rows: Broken rows are an error, or are left out and counted. Rows without a signal
+            (an empty response, two identical ones) are left out and counted in either case, unless
+            they are more than `MOST_WITHOUT_SIGNAL` of all: then they are an error too.
         split: Split of a hub data set.
         limit: Look at the first rows only, so many.
 
@@ -76,7 +81,7 @@ def read(
     with _collector_paused():
         groups, exclusions = _convert(chain(first, items), layout)
     intake = Intake(len(groups) + len(exclusions), len(groups), tuple(exclusions))
-    if exclusions and (bad_rows == "error" or not groups):
+    if not groups or (bad_rows == "error" and _too_bad(intake)):
         raise _refused(path_or_hub, intake, skip=bad_rows == "skip")
     sentence = f"{layout.sentence} ({opened.note})" if opened.note else layout.sentence
     return Reading(groups, intake, sentence, opened.fingerprint())
@@ -92,6 +97,12 @@ def _collector_paused() -> Generator[None, None, None]:
     finally:
         if running:
             gc.enable()
+
+
+def _too_bad(intake: Intake) -> bool:
+    """Whether the excluded rows make the file an error."""
+    broken = any(exclusion.broken for exclusion in intake.exclusions)
+    return broken or len(intake.exclusions) > MOST_WITHOUT_SIGNAL * intake.rows
 
 
 def _sample(items: Iterator[Item]) -> tuple[list[Item], list[Row]]:
@@ -117,7 +128,7 @@ def _convert(items: Iterator[Item], layout: Layout) -> tuple[list[Group], list[E
         try:
             groups.append(layout.convert(item))
         except RowError as fault:
-            exclusions.append(Exclusion(item.place, fault.reason, fault.detail))
+            exclusions.append(Exclusion(item.place, fault.reason, fault.detail, fault.broken))
     return groups, exclusions
 
 

@@ -35,12 +35,15 @@ class RowError(Exception):
     Args:
         reason: Short and countable.
         detail: What was seen.
+        broken: False for a well-formed row that has nothing to teach: an empty response, or two
+            identical ones. Real data holds a few of them; see `read`.
     """
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", *, broken: bool = True) -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+        self.broken = broken
 
 
 def quote(value: object, width: int = 60) -> str:

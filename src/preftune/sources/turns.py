@@ -31,7 +31,7 @@ def turns_of(value: object, column: str) -> Turns:
         raise RowError(f"{column} is not messages", f"it is {kind_of(value)}: {quote(value)}")
     items = cast("list[object]", value)
     if not items:
-        raise RowError(f"empty {column}", "the list has no messages")
+        raise RowError(f"empty {column}", "the list has no messages", broken=False)
     return tuple(_message(item, column, number) for number, item in enumerate(items, 1))
 
 
@@ -95,14 +95,16 @@ def check_order(turns: Turns) -> None:
 def checked_answer(turns: Turns, column: str) -> Turns:
     """The turns, if they can be a response: assistant first and last, with text to train."""
     if not turns:
-        raise RowError(f"empty {column}", "nothing is left after the prompt")
+        raise RowError(f"empty {column}", "nothing is left after the prompt", broken=False)
     if turns[0].role != "assistant":
         raise RowError(f"{column} starts with no assistant turn", f"its role is {turns[0].role}")
     if turns[-1].role != "assistant":
         raise _no_answer_last(column, turns)
     for turn in turns:
         if turn.role == "assistant" and not turn.content.strip():
-            raise RowError(f"empty {column}", f"an assistant turn is {quote(turn.content)}")
+            raise RowError(
+                f"empty {column}", f"an assistant turn is {quote(turn.content)}", broken=False
+            )
         if turn.role == "system":
             raise RowError("system turn after the first", f"inside {column}")
     return turns
@@ -126,7 +128,9 @@ def split_shared(chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
         if turns[-1].role != "assistant":
             raise _no_answer_last(word, turns)
     if chosen == rejected:
-        raise RowError("identical responses", "chosen and rejected are the same conversation")
+        raise RowError(
+            "identical responses", "chosen and rejected are the same conversation", broken=False
+        )
     shared = 0
     for one, other in zip(chosen, rejected, strict=False):
         if one != other:
