@@ -93,39 +93,37 @@ class _TokenLogProbs(torch.autograd.Function):
         need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
         wide = log_total.dtype
         grad_hidden = torch.zeros_like(narrow, dtype=wide)
-        grad_weight = torch.empty_like(weight) if need_weight else None
-        grad_bias = torch.empty_like(bias) if need_bias else None
+        grad_weight = torch.zeros_like(weight) if need_weight else None
+        grad_bias = torch.zeros_like(bias) if need_bias else None
         with torch.autocast(narrow.device.type, enabled=False):
             for part in _vocab_blocks(weight, bias, narrow.dtype, blocks[0]):
-                weight_sum = torch.zeros_like(part.weight, dtype=wide) if need_weight else None
-                bias_sum = part.weight.new_zeros(len(part.weight), dtype=wide)
+                # Summed in `wide` over blocks of tokens: a view where the weight is that wide.
+                weight_sum = None if grad_weight is None else grad_weight[part.columns].to(wide)
                 for rows in _slices(len(targets), blocks[1]):
                     logits = part.logits(narrow[rows], softcap, scale)
+                    # d cap / dz = 1 - tanh^2
+                    bend = None if softcap is None else 1 - (logits / softcap).square_()
                     slope = part.slope(logits, targets[rows], log_total[rows], grad[rows])
-                    if softcap is not None:  # d cap / dz = 1 - tanh^2
-                        slope.mul_(1 - (logits / softcap).square_())
-                    if scale != 1.0:
-                        slope.mul_(scale)
-                    bias_sum += slope.sum(0)
+                    slope = slope if bend is None else slope.mul_(bend)
+                    slope = slope if scale == 1.0 else slope.mul_(scale)
                     factor = slope.to(narrow.dtype)
                     if need_hidden:
-                        grad_hidden[rows] += _product(factor, part.weight)
+                        _add_product(grad_hidden[rows], factor, part.weight)
                     if weight_sum is not None:
-                        weight_sum += _product(factor.T, narrow[rows])
-                columns = slice(part.start, part.start + len(part.weight))
+                        _add_product(weight_sum, factor.T, narrow[rows])
+                    if grad_bias is not None:
+                        grad_bias[part.columns] += slope.sum(0)
                 if grad_weight is not None and weight_sum is not None:
-                    grad_weight[columns] = weight_sum
-                if grad_bias is not None:
-                    grad_bias[columns] = bias_sum
+                    grad_weight[part.columns] = weight_sum
         kept = grad_hidden.to(hidden_dtype) if need_hidden else None
         return kept, grad_weight, grad_bias, None, None, None, None
 
 
 class _VocabBlock:
-    """Rows `start…` of the output layer, in the matmuls' dtype."""
+    """Some rows of the output layer, that is columns of the logits, in the matmuls' dtype."""
 
-    def __init__(self, start: int, weight: Tensor, bias: Tensor | None) -> None:
-        self.start, self.weight, self.bias = start, weight, bias
+    def __init__(self, columns: slice, weight: Tensor, bias: Tensor | None) -> None:
+        self.columns, self.weight, self.bias = columns, weight, bias
 
     def logits(self, hidden: Tensor, softcap: float | None, scale: float) -> Tensor:
         logits = _product(hidden, self.weight.T)
@@ -139,13 +137,13 @@ class _VocabBlock:
 
     def find(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Which targets lie in this block, and a column (token, 1) for each, 0 for the others."""
-        column = targets - self.start
+        column = targets - self.columns.start
         inside = (column >= 0) & (column < len(self.weight))
         return inside, (column * inside)[:, None]
 
     def slope(self, logits: Tensor, targets: Tensor, log_total: Tensor, grad: Tensor) -> Tensor:
-        """`grad * (onehot(target) - softmax)` in this block's columns."""
-        slope = (logits - log_total[:, None]).exp_().mul_(-grad[:, None])
+        """`grad * (onehot(target) - softmax)` in this block's columns, in place of the logits."""
+        slope = logits.sub_(log_total[:, None]).exp_().mul_(-grad[:, None])
         inside, column = self.find(targets)
         return slope.scatter_add_(1, column, (grad * inside)[:, None])
 
@@ -155,7 +153,7 @@ def _vocab_blocks(
 ) -> Iterator[_VocabBlock]:
     for columns in _slices(len(weight), size):
         part = None if bias is None else bias[columns]
-        yield _VocabBlock(columns.start, weight[columns].to(dtype), part)
+        yield _VocabBlock(columns, weight[columns].to(dtype), part)
 
 
 def _slices(length: int, size: int) -> Iterator[slice]:
@@ -181,3 +179,10 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
         # The accumulator as it is: rounding logits to bfloat16 costs up to 0.06 nats each.
         return torch.mm(left, right, out_dtype=wide)
     return torch.mm(left, right).to(wide)
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total += _product(left, right)

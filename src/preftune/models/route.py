@@ -202,7 +202,7 @@ def _probe(
         return random.integers(vocabulary // 8, vocabulary // 2, count).astype(np.int32)
 
     groups: list[TokenGroup] = []
-    for prompt, *sizes in ((6, 24, 9), (3, 5, 7)):
+    for prompt, *sizes in ((5, 9, 6), (2, 3, 4)):
         prompt_ids, ids = draw(prompt), [draw(size) for size in sizes]
         if change == "first responses":
             ids[0] = ids[0][::-1].copy()
