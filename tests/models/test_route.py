@@ -31,7 +31,7 @@ def test_the_logit_rule_is_the_one_that_reproduces_the_models_logits(kind, rule)
         ("lfm2", "Lfm2ForCausalLM has layers of kind conv"),
         ("bloom", "BloomForCausalLM computes attention in its own way"),
         ("gpt_oss", "GptOssForCausalLM can't run packed rows: its attention has sinks"),
-        ("qwen2_moe", "does not tell its attention about its window of 5 tokens"),
+        ("qwen2_moe", "masks and attention disagree about a window of 5 tokens"),
     ],
 )
 def test_the_padded_layout_says_why(kind, reason):
@@ -70,9 +70,16 @@ class Deaf(LlamaModel):
         return super().forward(input_ids, **settings)
 
 
-@pytest.mark.parametrize("backbone", [WithoutPositions, Neighbourly, Deaf])
+@pytest.mark.parametrize(
+    ("backbone", "reason"),
+    [
+        (WithoutPositions, "packed rows"),
+        (Neighbourly, "packed rows"),
+        (Deaf, "does not hand further arguments to its attention"),
+    ],
+)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_an_architecture_that_claims_too_much_is_found_out(backbone, dtype):
+def test_an_architecture_that_claims_too_much_is_found_out(backbone, reason, dtype):
     model = tiny_model("llama")
     weights = model.model.state_dict()
     model.model = backbone(model.config).double()
@@ -81,7 +88,7 @@ def test_an_architecture_that_claims_too_much_is_found_out(backbone, dtype):
     groups = random_groups([2, 3])
     root = LogProbModel(model)
     assert root.layout == "padded"
-    assert "packed rows" in root.layout_reason
+    assert reason in root.layout_reason
     expected = plain_log_probs(model, groups).float()
     tolerance = 1e-6 if dtype == torch.float64 else 0.2
     found = root(pack(groups)).tokens.float()
@@ -142,6 +149,11 @@ def test_a_model_that_looks_ahead_is_refused():
     assert caught.value.code == "PT404"
     decoder = BertLMHeadModel(AutoConfig.for_model("bert", is_decoder=True, **settings)).eval()
     assert LogProbModel(decoder).layout in {"packed", "padded"}
+
+
+def test_windows_that_no_layer_uses_do_not_count():
+    model = tiny_model("qwen2_moe", use_sliding_window=False, layer_types=["full_attention"] * 2)
+    assert route_of(model).layout == "packed"
 
 
 def test_the_route_is_found_once_without_touching_mode_random_state_or_gradients():

@@ -57,10 +57,14 @@ class Packing:
 
 @dataclass(slots=True)
 class Locality:
-    """Which windows a model asked of its masks, and which it told its attention."""
+    """What a model did in a packed forward: does its attention know what its masks would say?"""
 
     asked: set[int] = field(default_factory=set[int])
+    """Windows that it wanted masks for."""
     told: set[int] = field(default_factory=set[int])
+    """Windows that it told its attention."""
+    reached: bool = False
+    """Whether the packing came through to the attention."""
 
 
 _packed_forward: ContextVar[Locality | None] = ContextVar("packed_forward", default=None)
@@ -87,7 +91,7 @@ def _mask(*args: Any, **settings: Any) -> Tensor | None:
     locality = _packed_forward.get()
     if locality is None:
         return cast(Any, AttentionMaskInterface())["sdpa"](*args, **settings)
-    if settings.get("local_size") is not None:
+    if settings.get("local_size"):
         locality.asked.add(int(settings["local_size"]))
     return None
 
@@ -139,8 +143,9 @@ def packed_attention(
     if attention_mask is not None or settings.get("is_causal") is False:
         raise CannotPackError("its attention has masks of its own")
     locality = _packed_forward.get()
-    if locality is not None and sliding_window is not None:
-        locality.told.add(sliding_window)
+    if locality is not None:
+        locality.reached = True
+        locality.told |= {sliding_window} if sliding_window else set()
     # One split each: its backward is one concatenation, where slices would add whole rows.
     cut = [torch.split(row, packing.sizes, 2) for row in (query, key, value)]
     pieces = iter(zip(*cut, strict=True))

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from preftune.batching import Batch, pack
 from preftune.errors import ConfigError
 from preftune.models.architecture import LogitRule, logit_rules, output_layer, why_not_packed
-from preftune.models.attention import PACKED, CannotPackError, packed_forward, register
+from preftune.models.attention import PACKED, CannotPackError, Locality, packed_forward, register
 from preftune.models.head import log_probs_of_logits
 from preftune.models.quiet import quiet
 from preftune.models.scoring import (
@@ -148,9 +148,13 @@ def _try_packed(
     model: PreTrainedModel, batch: Batch, rule: LogitRule | None, expected: Tensor
 ) -> str | None:
     kind = type(model).__name__
-    found, unheard = _packed_log_probs(model, batch, rule)
-    if unheard:
-        return f"{kind} does not tell its attention about its window of {min(unheard)} tokens"
+    found, locality = _packed_log_probs(model, batch, rule)
+    if not locality.reached:
+        return f"{kind} does not hand further arguments to its attention"
+    # The windows are longer than what is tried here, so that only declarations can be compared.
+    if locality.asked != locality.told:
+        windows = ", ".join(str(window) for window in sorted(locality.asked ^ locality.told))
+        return f"{kind}'s masks and attention disagree about a window of {windows} tokens"
     if not _same(model, found, expected):
         return f"{kind} gives other log-probs in packed rows"
     other, _ = _packed_log_probs(model, _probe(model, change="first responses"), rule)
@@ -166,12 +170,11 @@ def _try_packed(
 
 def _packed_log_probs(
     model: PreTrainedModel, batch: Batch, rule: LogitRule | None
-) -> tuple[Tensor, set[int]]:
-    """Log-probs, and the windows that the model applies but did not tell its attention."""
+) -> tuple[Tensor, Locality]:
     (part,) = packed_inputs(batch)
     with packed_forward() as locality:
         found = _log_probs(model, part, batch, rule)
-    return found, locality.asked - locality.told
+    return found, locality
 
 
 def _padded_log_probs(model: PreTrainedModel, batch: Batch, rule: LogitRule | None) -> Tensor:
