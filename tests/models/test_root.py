@@ -56,6 +56,7 @@ def test_windows_are_shorter_than_the_branches_compared(kind):
 @pytest.mark.parametrize("kind", ["llama", "gemma2", "gpt2", "mamba"])
 def test_responses_do_not_see_each_other(kind):
     root = LogProbModel(tiny_model(kind))
+    assert root.layout == ("padded" if kind == "mamba" else "packed")
     group = random_groups([3], seed=2)[0]
     first, second, third = group.responses
     other = TokenResponse(second.ids[::-1] + 1, second.trained)
