@@ -85,9 +85,6 @@ def test_a_cache_that_cannot_be_written_says_what_to_do(tmp_path):
 
 
 def test_the_cache_lies_where_the_environment_says(tmp_path):
-    import subprocess
-    import sys
-
     code = "from preftune.models.cache import default_root; print(default_root())"
     shown = subprocess.run(
         [sys.executable, "-c", code],

@@ -90,10 +90,11 @@ def test_killed_again_and_again_a_run_ends_in_the_same_weights(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("stop", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_saves_and_prints_the_command_that_resumes(
-    tmp_path, tiny_model, tiny_pairs, undisturbed, number, code
+    tmp_path, tiny_model, tiny_pairs, undisturbed, stop
 ):
+    number, code = stop
     out = tmp_path / "run"
     process = start(command(tiny_model, tiny_pairs, out))
     wait_for(out, 5, process)

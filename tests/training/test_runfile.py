@@ -15,7 +15,8 @@ def write(path, text):
 def test_a_run_file_is_read_with_the_line_of_each_value(tmp_path):
     file = write(
         tmp_path / "run.yaml",
-        "model: m\ndata: pairs.jsonl\nobjective:\n  name: dpo\n  beta: 0.3\noptimizer: {lr: 5e-7}\n",
+        "model: m\ndata: pairs.jsonl\nobjective:\n  name: dpo\n  beta: 0.3\n"
+        "optimizer: {lr: 5e-7}\n",
     )
     resolved = resolve(file, {"seed": 7}, ["optimizer.epochs=2"])
     assert resolved.settings.objective == {"name": "dpo", "beta": 0.3, "label_smoothing": 0.0}

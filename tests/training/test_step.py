@@ -24,9 +24,7 @@ def groups(count, seed=0, responses=2):
     draw = np.random.default_rng(seed)
     made = []
     for number in range(count):
-        sides = tuple(
-            side(*draw.integers(2, 250, draw.integers(1, 20))) for _ in range(responses)
-        )
+        sides = tuple(side(*draw.integers(2, 250, draw.integers(1, 20))) for _ in range(responses))
         prompt = draw.integers(2, 250, draw.integers(1, 30)).astype(np.int32)
         relations = (Relation(0, 1),) if responses == 2 else ()
         made.append(TokenGroup(prompt, sides, relations, source=f"file:{number + 1}"))
@@ -153,7 +151,9 @@ def test_bfloat16_matmuls_keep_log_probs_in_float32(tiny_model):
     made = groups(4)
     plain = Stepper(model, bind("dpo", {}), 10**6, "float32")
     narrow = Stepper(model, bind("dpo", {}), 10**6, "bfloat16")
-    examples = [Example(g, np.concatenate(a)) for g, a in zip(made, score(model, made), strict=True)]
+    examples = [
+        Example(g, np.concatenate(a)) for g, a in zip(made, score(model, made), strict=True)
+    ]
     assert narrow.forward(examples).tokens.dtype == torch.float32
     assert plain.evaluate(examples).loss == pytest.approx(math.log(2), abs=1e-6)
     assert narrow.evaluate(examples).loss == pytest.approx(math.log(2), abs=1e-2)

@@ -6,12 +6,16 @@ prompt. One prompt is laid out once, whatever the number of its responses.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from preftune.records import TokenGroup
+
+Array = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,12 @@ def pack(groups: Sequence[TokenGroup]) -> Batch:
         >>> batch.ids.tolist(), batch.positions.tolist(), batch.predictor.tolist()
         ([5, 6, 7, 8, 9], [0, 1, 2, 3, 2], [1, 2, 1])
     """
-    ids, positions, predictor, targets, mask, lengths = [], [], [], [], [], []
+    ids: list[Array] = []
+    positions: list[Array] = []
+    predictor: list[Array] = []
+    targets: list[Array] = []
+    mask: list[NDArray[np.bool_]] = []
+    lengths: list[int] = []
     segments: list[Segment] = []
     start = 0
     for group in groups:
@@ -116,7 +125,7 @@ def pack(groups: Sequence[TokenGroup]) -> Batch:
     )
 
 
-def _join(parts: Sequence[np.ndarray]) -> Tensor:
+def _join(parts: Sequence[Array]) -> Tensor:
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))
 
 

@@ -4,7 +4,8 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,27 @@ class RunFolder:
             self._compare(resolved.settings)
         elif self.root.exists() and any(self.root.iterdir()):
             raise self._not_ours("holds files, but no run of preftune")
+        else:
+            self._try_to_write()
+
+    def _try_to_write(self) -> None:
+        """Make the folder and a file in it, and take both away again."""
+        missing = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
+        made: list[Path] = []
+        try:
+            for folder in reversed(missing):
+                folder.mkdir()
+                made.append(folder)
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(b"preftune")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            for folder in reversed(made):
+                folder.rmdir()
 
     @contextmanager
-    def claimed(self, resolved: Resolved) -> Iterator[None]:
+    def claimed(self, resolved: Resolved) -> Generator[None]:
         """Hold the folder for this process, with `run.yaml` written.
 
         Raises:
@@ -56,7 +75,8 @@ class RunFolder:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise self._busy(lock.seek(0) or lock.read().strip()) from None
+                lock.seek(0)
+                raise self._busy(lock.read().strip()) from None
             lock.seek(0)
             lock.truncate()
             lock.write(str(os.getpid()))

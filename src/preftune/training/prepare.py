@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from preftune.checks.examine import examine
@@ -151,30 +150,34 @@ def split_by_prompt(
 ) -> tuple[list[TokenGroup], list[TokenGroup]]:
     """Train and held-out groups with no prompt in both.
 
-    A prompt's side depends on its tokens and the seed alone, not on the other rows or their order.
+    The prompts with the lowest hashes are held out, whatever the order of the rows.
+
+    Args:
+        groups: All groups.
+        fraction: Share of the prompts to hold out, in (0, 1); at least one is.
+        seed: Salt of the hashes.
 
     Raises:
-        DataError: one side is empty (PT106).
+        DataError: there is only one prompt (PT106).
     """
-    train: list[TokenGroup] = []
-    held_out: list[TokenGroup] = []
-    for group in groups:
-        key = hashlib.blake2b(group.prompt_ids.tobytes(), digest_size=8, salt=_salt(seed))
-        share = int.from_bytes(key.digest(), "little") / 2**64
-        (held_out if share < fraction else train).append(group)
-    if not train or not held_out:
-        side = "held-out" if train else "training"
+    keys = [_hash(group.prompt_ids.tobytes(), seed) for group in groups]
+    prompts = sorted(set(keys))
+    if len(prompts) < 2:
         raise DataError(
             "PT106",
-            f"the {side} split is empty: {len(groups):,} rows, held_out = {fraction}.",
-            why="the data is too small to be split by prompt.",
-            fix="give more rows, a file of its own as data.held_out, or data.held_out=0.",
+            f"all {len(groups):,} rows have the same prompt, so none can be held out.",
+            why="evaluating on a prompt that was trained on would say nothing.",
+            fix="give more prompts, a file of its own as data.held_out, or --set data.held_out=0.",
         )
+    number = min(len(prompts) - 1, max(1, round(fraction * len(prompts))))
+    chosen = set(prompts[:number])
+    train = [group for group, key in zip(groups, keys, strict=True) if key not in chosen]
+    held_out = [group for group, key in zip(groups, keys, strict=True) if key in chosen]
     return train, held_out
 
 
-def _salt(seed: int) -> bytes:
-    return np.int64(seed).tobytes()
+def _hash(prompt: bytes, seed: int) -> bytes:
+    return hashlib.blake2b(prompt, digest_size=16, salt=seed.to_bytes(8, "little")).digest()
 
 
 def _cut(truncated: dict[str, int]) -> str:

@@ -29,7 +29,7 @@ from preftune.training.metrics import MetricLog, read_metrics
 from preftune.training.optimizer import make_optimizer
 from preftune.training.prepare import Prepared, prepare
 from preftune.training.runfile import Resolved, bind_objective
-from preftune.training.save import round_to, save_model
+from preftune.training.save import round_to, save_model, saved_dtype
 from preftune.training.step import Example, Stepper
 
 DEFAULT_MAX_TOKENS = 1024
@@ -98,7 +98,7 @@ def _train(
         check_space(folder.root, model)
         start = fingerprint(model)
         _record(folder, data, start)
-        policy = LogProbModel(model.to(choose_device()))
+        policy = LogProbModel(model).to(choose_device())
         stepper = Stepper(
             policy, objective, settings.tokens_per_batch, choose_precision(settings.precision)
         )
@@ -222,7 +222,7 @@ def _finish(
     origin: PreTrainedConfig,
 ) -> None:
     """Evaluate the weights as they will be saved, then save them."""
-    round_to(model, origin.dtype or torch.float32)
+    round_to(model, saved_dtype(origin))
     loop.evaluate(MetricLog(loop.folder.metrics, progress.step), progress)
     save_model(model, tokenizer, origin, loop.folder.model)
 

@@ -1,11 +1,11 @@
 """Run files: YAML, flags and `--set` merged into one validated configuration with origins."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -95,11 +95,12 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
     """The tree of a YAML file and the line of each value. Duplicate keys and aliases are errors."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _Loader)):
+        events: Iterator[object] = yaml.parse(text, _Loader)  # pyright: ignore[reportUnknownMemberType]
+        if any(isinstance(event, yaml.AliasEvent) for event in events):
             raise yaml.YAMLError("anchors and aliases are not used in run files")
-        node = yaml.compose(text, _Loader)
+        node: yaml.Node | None = yaml.compose(text, _Loader)  # pyright: ignore[reportUnknownMemberType]
         origins: Origins = {}
-        tree = _build(node, "", path, origins) if node is not None else {}
+        tree: Any = _build(node, "", path, origins) if node is not None else {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         problem = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(
@@ -117,7 +118,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
             why="each setting is looked up by its key.",
             fix="write it as `model: …`, `data: …`, `objective: …`, `out: …`.",
         )
-    return tree, origins
+    return cast(dict[str, Any], tree), origins
 
 
 def _build(node: yaml.Node, prefix: str, path: Path, origins: Origins) -> Any:
@@ -129,7 +130,8 @@ def _build(node: yaml.Node, prefix: str, path: Path, origins: Origins) -> Any:
         finally:
             loader.dispose()
     tree: dict[str, Any] = {}
-    for key_node, value_node in node.value:
+    pairs: list[tuple[yaml.Node, yaml.Node]] = node.value
+    for key_node, value_node in pairs:
         key = str(key_node.value)
         if key in tree:
             line = key_node.start_mark.line + 1
@@ -157,20 +159,22 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key, opening the short forms `data: FILE` and `objective: NAME`."""
     *parents, last = key.split(".")
     for parent in parents:
-        below = tree.get(parent)
+        below: Any = tree.get(parent)
         if isinstance(below, str):
             below = {{"data": "train", "objective": "name"}.get(parent, last): below}
         if not isinstance(below, dict):
             below = {}
         tree[parent] = below
-        tree = below
+        tree = cast(dict[str, Any], below)
     tree[last] = value
 
 
 def _name_the_out_folder(tree: dict[str, Any]) -> None:
     """`runs/MODEL-OBJECTIVE` where no folder is named."""
-    objective = tree.get("objective")
-    name = objective.get("name") if isinstance(objective, dict) else objective
+    objective: Any = tree.get("objective")
+    name: Any = (
+        cast(dict[str, Any], objective).get("name") if isinstance(objective, dict) else objective
+    )
     if "out" not in tree and isinstance(tree.get("model"), str) and isinstance(name, str):
         base = Path(tree["model"]).name or "model"
         tree["out"] = f"runs/{base}-{name}"

@@ -6,10 +6,16 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from preftune.models.quiet import quiet
 from preftune.training.folder import disk_full
+
+
+def saved_dtype(origin: PreTrainedConfig) -> torch.dtype:
+    """The dtype in which the start was stored, and the result will be."""
+    return origin.dtype if isinstance(origin.dtype, torch.dtype) else torch.float32
 
 
 def round_to(model: PreTrainedModel, dtype: torch.dtype) -> None:
@@ -38,7 +44,8 @@ def save_model(
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         with quiet():
-            model.to(origin.dtype or torch.float32).save_pretrained(temporary)
+            nn.Module.to(model, dtype=saved_dtype(origin))
+            model.save_pretrained(temporary)
         origin.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         for path in temporary.iterdir():
