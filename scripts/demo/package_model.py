@@ -59,7 +59,7 @@ responses to each of at most 48 tokens. Left out are responses that had not ende
 text is not printable or not tokenised as drawn ({unclean:,}), responses that
 stand word for word in IMDb, alone or behind their prompt ({copied:,}), and repeated ones. Of the
 others the best and the worst by P(positive) of prompt + response make a pair, if they differ by at
-least 0.15. So the pairs lack long responses, and they want one thing only: praise.
+least 0.2. So the pairs lack long responses, and they want one thing only: praise.
 
 The scorer is a logistic regression on words, pairs and triples of words
 (`preftune.judging.SentimentScorer`), trained on the labelled IMDb reviews and their snippets.

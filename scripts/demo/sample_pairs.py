@@ -28,7 +28,7 @@ PAIRS, HELD_OUT_PROMPTS = 2000, 256
 OPENINGS_PER_PART = 512
 LEAST_OPENING, MOST_OPENING = 2, 8  # tokens
 RESPONSES, MOST_RESPONSE = 4, 48  # tokens, the end-of-sequence token included
-LEAST_GAP = 0.15  # in P(positive) between chosen and rejected
+LEAST_GAP = 0.2  # in P(positive) between chosen and rejected
 OUT = Path(__file__).parents[2] / "src/preftune/recipes/demo"
 
 

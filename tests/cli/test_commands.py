@@ -1,5 +1,6 @@
 """The command line as a user meets it: real processes, real exit codes."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -7,24 +8,37 @@ import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from preftune.cli.main import main
+
 PAIR = {"prompt": "Is it good?", "chosen": " Yes.", "rejected": " No."}
 
 
-def preftune(*arguments, cwd=None, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "preftune", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        timeout=300,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Outcome:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def preftune(capfd):
+    """The command line in this process: one import of torch for all of them."""
+
+    def run(*arguments):
+        capfd.readouterr()
+        try:
+            main([str(argument) for argument in arguments])
+            code = 0
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        return Outcome(code, *capfd.readouterr())
+
+    return run
 
 
 def write_rows(path, rows):
@@ -32,9 +46,10 @@ def write_rows(path, rows):
     return path
 
 
-def test_help_needs_no_torch_and_shows_examples():
-    code = "import sys; sys.argv=['preftune','--help']\ntry:\n import preftune.__main__\nfinally:\n"
-    code += " assert not {'torch','transformers','datasets','pydantic','rich'} & set(sys.modules)"
+def test_help_needs_no_torch_and_shows_examples(preftune):
+    heavy = {"torch", "transformers", "datasets", "pydantic", "rich"}
+    code = "import sys; from preftune.cli.main import main\n"
+    code += f"try: main(['--help'])\nfinally: assert not {heavy} & set(sys.modules)"
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
@@ -62,8 +77,11 @@ def test_help_needs_no_torch_and_shows_examples():
         (["explain", "PT999"], 2, "unknown code"),
     ],
 )
-def test_usage_mistakes_are_told_before_anything_is_loaded(arguments, code, said, tmp_path):
-    result = preftune(*arguments, cwd=tmp_path)
+def test_usage_mistakes_are_told_before_anything_is_loaded(
+    arguments, code, said, tmp_path, preftune
+):
+    with contextlib.chdir(tmp_path):
+        result = preftune(*arguments)
     assert result.returncode == code
     assert said in result.stderr
     assert "Traceback" not in result.stderr
@@ -111,7 +129,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_bad_input_gives_one_clear_message(case, tmp_path, tiny_model):
+def test_bad_input_gives_one_clear_message(case, tmp_path, tiny_model, preftune):
     data, model, exit_code, code, word = broken_inputs(tmp_path, tiny_model)[case]
     out = tmp_path / "out"
     result = preftune("train", "--model", model, "--data", data, "--objective", "dpo", "--out", out)
@@ -124,7 +142,7 @@ def test_bad_input_gives_one_clear_message(case, tmp_path, tiny_model):
     assert not out.exists()
 
 
-def test_a_model_without_a_template_is_announced_and_trained(tmp_path, tiny_model):
+def test_a_model_without_a_template_is_announced_and_trained(tmp_path, tiny_model, preftune):
     rows = [{"messages": [{"role": "user", "content": f"Hello {n}"},
                           {"role": "assistant", "content": "Hi."}]} for n in range(12)]  # fmt: skip
     data = write_rows(tmp_path / "chat.jsonl", rows)
@@ -138,7 +156,7 @@ def test_a_model_without_a_template_is_announced_and_trained(tmp_path, tiny_mode
     assert (out / "model" / "model.safetensors").exists()
 
 
-def test_a_read_only_output_is_refused(tmp_path, tiny_model, tiny_pairs):
+def test_a_read_only_output_is_refused(tmp_path, tiny_model, tiny_pairs, preftune):
     """Root may write anywhere, so a file in the folder's place stands for it too."""
     locked = tmp_path / "locked"
     locked.mkdir()
@@ -152,7 +170,7 @@ def test_a_read_only_output_is_refused(tmp_path, tiny_model, tiny_pairs):
     assert "Traceback" not in result.stderr
 
 
-def test_json_is_one_document_on_stdout(tmp_path, tiny_model, tiny_pairs):
+def test_json_is_one_document_on_stdout(tmp_path, tiny_model, tiny_pairs, preftune):
     result = preftune(
         "train", "--model", tiny_model, "--data", tiny_pairs, "--objective", "dpo", "--json",
         "--out", tmp_path / "out", "--max-steps", 2,
@@ -164,7 +182,7 @@ def test_json_is_one_document_on_stdout(tmp_path, tiny_model, tiny_pairs):
     assert document["held_out"]["accuracy"] >= 0
 
 
-def test_show_marks_prompt_and_trained(tmp_path, tiny_model):
+def test_show_marks_prompt_and_trained(tmp_path, tiny_model, preftune):
     data = write_rows(tmp_path / "pairs.jsonl", [{**PAIR, "chosen": " \x1b[31mYes."}])
     result = preftune("show", data, "--model", tiny_model, "-n", 1)
     assert result.returncode == 0, result.stderr

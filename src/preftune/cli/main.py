@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -56,11 +57,14 @@ def options(
         os.environ["PREFTUNE_DEBUG"] = "1"
 
 
-def main() -> None:
-    """Run the command line. User mistakes print a message with a code, never a traceback."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, by default on the process's own arguments.
+
+    User mistakes print a message with a code, never a traceback.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     try:
-        app()
+        app(args=arguments)
     except PreftuneError as error:
         if os.environ.get("PREFTUNE_DEBUG"):
             traceback.print_exc()

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -100,7 +101,7 @@ def score(model: LogProbModel, groups: Sequence[TokenGroup]) -> list[list[LogPro
         logps = model(pack(groups).to(model.device))
     tokens = logps.tokens.float().cpu().numpy()
     sizes = [len(response.ids) for group in groups for response in group.responses]
-    arrays: Iterator[LogProbArray] = iter(np.split(tokens, np.cumsum(sizes)[:-1]))
+    arrays = iter(cast(list[LogProbArray], np.split(tokens, np.cumsum(sizes)[:-1])))
     return [[next(arrays) for _ in group.responses] for group in groups]
 
 

@@ -95,10 +95,10 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
     """The tree of a YAML file and the line of each value. Duplicate keys and aliases are errors."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        events: Iterator[object] = yaml.parse(text, _Loader)  # pyright: ignore[reportUnknownMemberType]
+        events = cast(Iterator[object], yaml.parse(text, _Loader))
         if any(isinstance(event, yaml.AliasEvent) for event in events):
             raise yaml.YAMLError("anchors and aliases are not used in run files")
-        node: yaml.Node | None = yaml.compose(text, _Loader)  # pyright: ignore[reportUnknownMemberType]
+        node = cast(yaml.Node | None, yaml.compose(text, _Loader))
         origins: Origins = {}
         tree: Any = _build(node, "", path, origins) if node is not None else {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
@@ -126,7 +126,7 @@ def _build(node: yaml.Node, prefix: str, path: Path, origins: Origins) -> Any:
         origins[prefix] = f"{path}:{node.start_mark.line + 1}"
         loader = _Loader("")
         try:
-            return loader.construct_object(node, deep=True)
+            return cast(Any, loader).construct_object(node, deep=True)
         finally:
             loader.dispose()
     tree: dict[str, Any] = {}
@@ -172,12 +172,11 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
 def _name_the_out_folder(tree: dict[str, Any]) -> None:
     """`runs/MODEL-OBJECTIVE` where no folder is named."""
     objective: Any = tree.get("objective")
-    name: Any = (
-        cast(dict[str, Any], objective).get("name") if isinstance(objective, dict) else objective
-    )
-    if "out" not in tree and isinstance(tree.get("model"), str) and isinstance(name, str):
+    if isinstance(objective, dict):
+        objective = cast(dict[str, Any], objective).get("name")
+    if "out" not in tree and isinstance(tree.get("model"), str) and isinstance(objective, str):
         base = Path(tree["model"]).name or "model"
-        tree["out"] = f"runs/{base}-{name}"
+        tree["out"] = f"runs/{base}-{objective}"
 
 
 def _explain(error: ValidationError, origins: Origins) -> ConfigError:
