@@ -46,3 +46,9 @@ def test_micro_batches_hold_everything_once_and_keep_the_budget(lengths, budget)
 def test_no_two_micro_batches_could_have_been_one(lengths, budget):
     sizes = sorted(sum(lengths[index] for index in batch) for batch in fill(lengths, budget))
     assert len(sizes) < 2 or sizes[0] + sizes[1] > budget
+
+
+@given(st.integers(1, 60), st.integers(1, 17), st.integers(1, 8), st.integers(0, 5))
+def test_visited_is_what_the_steps_see(count, per_step, steps, seed):
+    sampler = Sampler(count, per_step, 1, seed, max_steps=steps)
+    assert sampler.visited() == {index for step in range(steps) for index in sampler.step(step)}

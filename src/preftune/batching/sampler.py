@@ -42,6 +42,11 @@ class Sampler:
             stop = min(stop, self._total)
         return [self._at(place) for place in range(start, stop)]
 
+    def visited(self) -> set[int]:
+        """Every group that some step of the run sees: all, unless it is shorter than an epoch."""
+        places = min(self.num_groups, self.num_steps * self.groups_per_step)
+        return {self._at(place) for place in range(places)}
+
     @property
     def _total(self) -> int:
         return max(1, round(self.num_groups * self.epochs))

@@ -73,7 +73,7 @@ def locate(name: str, *, endpoint: str | None = None, cache: Path | None = None)
     """Find a model: a path is never asked of the hub, and the hub is asked once and quickly.
 
     Args:
-        name: A folder or a hub name.
+        name: A folder, a finished run's folder (its `model/` is meant) or a hub name.
         endpoint: The hub's address; by default what the environment says.
         cache: Where its files are kept; by default what the environment says.
 
@@ -84,7 +84,7 @@ def locate(name: str, *, endpoint: str | None = None, cache: Path | None = None)
         raise unusable(repr(name), "this is no name.", "name a folder or a hub model.")
     path = Path(name).expanduser()
     if path.is_dir():
-        return _folder(path)
+        return _folder(path / "model" if _is_finished_run(path) else path)
     if path.exists():
         raise unusable(name, "this is a file, not a folder.", "name the folder it lies in.")
     if _is_path(name):
@@ -107,6 +107,11 @@ def without_tokenizer(name: str, problem: str) -> ConfigError:
         why="text becomes tokens only through the tokenizer that the model was trained with.",
         fix="copy the tokenizer's files of the model into the folder.",
     )
+
+
+def _is_finished_run(path: Path) -> bool:
+    """A run folder of ours stands for the model that came out of it."""
+    return (path / "run.yaml").is_file() and (path / "model" / "config.json").is_file()
 
 
 def _is_path(name: str) -> bool:

@@ -87,7 +87,7 @@ def _train(
     trust_remote_code: bool,
 ) -> TrainResult:
     settings, objective = resolved.settings, bind_objective(resolved.settings)
-    name = model_path(settings.model)
+    name = settings.model
     torch.manual_seed(settings.seed)
     origin = load_config(name, trust_remote_code=trust_remote_code)
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
@@ -103,13 +103,15 @@ def _train(
             policy, objective, settings.tokens_per_batch, choose_precision(settings.precision)
         )
         watch.say(f"{policy.layout_reason} Matmuls in {stepper.precision}.")
-        examples = _with_reference(stepper, data, start, watch, wish)
         sampler = Sampler(
             len(data.train),
             settings.optimizer.pairs_per_step,
             settings.optimizer.epochs,
             settings.seed,
             settings.optimizer.max_steps,
+        )
+        examples = _with_reference(
+            stepper, data, sampler.visited(), weights=start, watch=watch, wish=wish
         )
         if examples is None:
             return _result(folder, 0, sampler.num_steps, wish)
@@ -128,13 +130,6 @@ def _train(
         if progress.step == sampler.num_steps:
             _finish(loop, progress, model, tokenizer, origin)
         return _result(folder, progress.step, sampler.num_steps, wish)
-
-
-def model_path(name: str) -> str:
-    """A run folder stands for the model in it."""
-    folder = Path(name)
-    is_run = (folder / "run.yaml").is_file() and not (folder / "config.json").exists()
-    return str(folder / "model") if is_run else name
 
 
 def token_limit(settings: RunSettings, config: PreTrainedConfig) -> int:
@@ -180,10 +175,20 @@ def _record(folder: RunFolder, data: Prepared, weights: str) -> None:
 
 
 def _with_reference(
-    stepper: Stepper, data: Prepared, weights: str, watch: Watch, wish: Interruption
+    stepper: Stepper,
+    data: Prepared,
+    visited: set[int],
+    *,
+    weights: str,
+    watch: Watch,
+    wish: Interruption,
 ) -> list[Example] | None:
-    """Training and held-out examples with their reference; none if interrupted meanwhile."""
+    """Training and held-out examples with their reference; none if interrupted meanwhile.
+
+    Training groups that no step will visit are left without: a short run on much data starts soon.
+    """
     groups = data.train + data.held_out
+    needed = sorted(visited) + list(range(len(data.train), len(groups)))
     if stepper.objective.objective.reference == "none":
         return [Example(group) for group in groups]
     model = stepper.model
@@ -192,7 +197,7 @@ def _with_reference(
     with matmuls_in(stepper.precision, model.device):
         references = score_reference(
             model,
-            groups,
+            [groups[index] for index in needed],
             cache,
             tokens_per_batch=stepper.tokens_per_batch,
             watch=watch,
@@ -200,7 +205,8 @@ def _with_reference(
         )
     if references is None:
         return None
-    return [Example(group, array) for group, array in zip(groups, references, strict=True)]
+    scored = dict(zip(needed, references, strict=True))
+    return [Example(group, scored.get(index)) for index, group in enumerate(groups)]
 
 
 def _resume(loop: Loop) -> Progress:
