@@ -10,17 +10,17 @@ from preftune.training.folder import disk_full, write_text
 
 
 class MetricLog:
-    """Appends lines; on resuming it first drops those after the checkpoint.
+    """Appends lines; on resuming it first drops those that will be written again.
 
     Args:
         path: The file.
-        step: Steps already done: later lines are repeated by this run and removed.
+        step: Steps already done. What was measured after them is measured again.
     """
 
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
         lines = read_metrics(path)
-        kept = [line for line in lines if line["step"] <= step]
+        kept = [line for line in lines if line["step"] < step]
         if len(kept) < len(lines):
             write_text(path, "".join(_line(entry) for entry in kept))
 
