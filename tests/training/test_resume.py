@@ -17,10 +17,10 @@ from preftune.training.metrics import read_metrics
 STEPS = 40
 
 
-def command(model, data, out):
+def command(model, data, out, steps=STEPS):
     return [
         sys.executable, "-m", "preftune", "train", "--model", str(model), "--data", str(data),
-        "--objective", "dpo", "--out", str(out), "--max-steps", str(STEPS),
+        "--objective", "dpo", "--out", str(out), "--max-steps", str(steps),
         "--set", "optimizer.pairs_per_step=8", "--set", "optimizer.lr=1e-3",
         "--set", "save_every=3", "--set", "evaluate_every=7",
     ]  # fmt: skip
@@ -75,7 +75,7 @@ def test_killed_again_and_again_a_run_ends_in_the_same_weights(
     out = tmp_path / "run"
     draw = random.Random(0)
     kills = 0
-    while kills < 12:
+    while kills < 8:
         process = start(command(tiny_model, tiny_pairs, out))
         wait_for(out, steps_logged(out) + 1 + draw.randrange(4), process)
         time.sleep(draw.random() * 0.02)
@@ -84,7 +84,7 @@ def test_killed_again_and_again_a_run_ends_in_the_same_weights(
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kills += 1
-    assert kills >= 6
+    assert kills >= 5
     finish(command(tiny_model, tiny_pairs, out))
     assert fate(out) == undisturbed
 
@@ -129,9 +129,10 @@ def test_a_damaged_checkpoint_is_passed_over_aloud(tmp_path, tiny_model, tiny_pa
 @pytest.mark.slow
 def test_a_second_process_on_the_folder_is_refused(tmp_path, tiny_model, tiny_pairs):
     out = tmp_path / "run"
-    first = start(command(tiny_model, tiny_pairs, out))
+    words = command(tiny_model, tiny_pairs, out, steps=100_000)
+    first = start(words)
     wait_for(out, 2, first)
-    second = start(command(tiny_model, tiny_pairs, out))
+    second = start(words)
     _, talk = second.communicate(timeout=60)
     first.kill()
     first.communicate()
