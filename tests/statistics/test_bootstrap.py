@@ -122,3 +122,11 @@ def test_pairs_that_do_not_match_are_refused():
         bootstrap_ratio([1.0, 2.0], [1.0])
     with pytest.raises(ValueError, match="denominator"):
         bootstrap_ratio([1.0, 2.0], [1.0, 0.0])
+
+
+def test_tiny_values_have_an_interval_too():
+    """Cubes of 1e-110 are below the smallest float64."""
+    tiny = np.array([0.0, 1.0, 2.0, 5.0]) * 1e-110
+    found, plain = bootstrap_mean(tiny), bootstrap_mean(tiny * 1e110)
+    assert found.low * 1e110 == pytest.approx(plain.low)
+    assert found.high * 1e110 == pytest.approx(plain.high)

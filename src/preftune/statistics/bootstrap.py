@@ -140,6 +140,8 @@ def _bca(draws: Floats, value: float, left_out: Floats, confidence: float) -> tu
     below = below / (2 * len(draws))
     bias = norm.ppf(np.clip(below, 1 / len(draws), 1 - 1 / len(draws)))
     influence = left_out.mean() - left_out
+    largest = np.abs(influence).max()
+    influence = influence / largest if largest > 0 else influence  # else tiny values underflow
     spread = float(np.sum(influence**2))
     acceleration = 0.0 if spread == 0 else float(np.sum(influence**3)) / (6 * spread**1.5)
     ends = norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
