@@ -1,4 +1,4 @@
-from preftune.checks import examine, longer_wins
+from preftune.checks.examine import examine, longer_wins
 from preftune.records import Group, Message, Relation, Response
 
 

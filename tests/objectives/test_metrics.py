@@ -6,6 +6,7 @@ from operator import add
 import pytest
 import torch
 
+from preftune.objectives import LogProbs
 from preftune.objectives.metrics import Measures, measures
 from preftune.objectives.pairwise import dpo
 from tests.objectives.pairs import Pair, record
@@ -112,3 +113,15 @@ def test_no_gradient_flows_and_sums_are_exact() -> None:
 def test_nothing_counted_is_nan_not_zero() -> None:
     empty = Measures(("margin",), torch.zeros(1), torch.zeros(1))
     assert math.isnan(empty.means()["margin"])
+
+
+def test_equal_but_for_rounding_is_a_tie() -> None:
+    """The same tokens scored in another micro-batch differ in their last bits."""
+    chosen, rejected = [torch.full((50,), -2.0)], [torch.full((60,), -2.0)]
+    policy = LogProbs.of_pairs(
+        [chosen[0] * (1 + 2e-7)], rejected, reference_chosen=chosen, reference_rejected=rejected
+    )
+    means = measures(policy, 0.1).means()
+    assert means["margin"] != 0
+    assert means["accuracy"] == 0.5
+    assert means["displacement"] == 0

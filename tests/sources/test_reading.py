@@ -46,7 +46,7 @@ def test_the_few_empty_answers_of_hh_are_left_out_and_listed(shared):
     assert places == [int(line) for line in HH_EMPTY]
 
 
-@pytest.mark.parametrize(("rows", "empty", "refused"), [(200, 2, False), (200, 3, True)])
+@pytest.mark.parametrize(("rows", "empty", "refused"), [(200, 10, False), (200, 11, True)])
 def test_more_than_a_few_rows_without_a_signal_are_an_error(tmp_path, rows, empty, refused):
     lines = [
         {"prompt": f"q{n}", "chosen": "" if n < empty else "yes", "rejected": "no"}

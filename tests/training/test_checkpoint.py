@@ -110,3 +110,18 @@ def test_nothing_in_a_checkpoint_is_a_pickle(tmp_path):
     model, optimizer = trained(0)
     path = save_checkpoint(tmp_path, model, optimizer, Progress(1))
     assert {part.suffix for part in path.iterdir()} == {".safetensors", ".json"}
+
+
+def test_damaged_checkpoints_never_push_out_good_ones(tmp_path):
+    """Damaged ones of later steps are set aside: they must not count as the newest."""
+    model, optimizer = trained(0)
+    for step in (5, 8):
+        path = save_checkpoint(tmp_path, model, optimizer, Progress(step))
+        (path / "optimizer.safetensors").write_bytes(b"torn")
+    found, faults = latest_checkpoint(tmp_path)
+    assert found is None
+    assert len(faults) == 2
+    for step in (3, 4):
+        save_checkpoint(tmp_path, model, optimizer, Progress(step))
+    assert latest_checkpoint(tmp_path) == (tmp_path / "step-00000004", [])
+    assert (tmp_path / "step-00000003").is_dir()

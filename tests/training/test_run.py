@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import preftune
 from preftune.errors import ConfigError, DataError
+from preftune.records import Silent
 from preftune.training.metrics import read_metrics
 
 SMALL = {"optimizer.pairs_per_step": 8, "optimizer.lr": 1e-3, "data.held_out": 0.2}
@@ -72,7 +74,7 @@ def test_the_run_folder_tells_the_whole_run(finished):
     assert len(account["fingerprint"]) == 64
     text = (out / "run.yaml").read_text()
     assert "beta: 0.1  # default" in text
-    assert "epochs: 3.0  # --epochs" in text
+    assert "epochs: 3.0  # argument" in text
     assert json.loads((out / "result.json").read_text())["steps"] == result.steps
 
 
@@ -145,8 +147,6 @@ def test_dpo_from_an_sft_run_is_anchored_on_the_sft_result(tmp_path, tiny_model,
 
 def test_a_changed_start_is_noticed_on_resuming(tmp_path, tiny_model, tiny_pairs):
     """Trap 17: by content, never by path."""
-    import shutil
-
     model = shutil.copytree(tiny_model, tmp_path / "model")
     out = tmp_path / "run"
     run(model, tiny_pairs, out, **{"optimizer.max_steps": 2})
@@ -199,3 +199,46 @@ def test_losses_work_alone_in_a_loop_of_ones_own(tiny_model, tiny_pairs):
     loss.backward()
     assert loss.item() == pytest.approx(math.log(2), abs=1e-6)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_what_a_failed_start_left_behind_is_no_obstacle(tmp_path, tiny_model, tiny_pairs):
+    (tmp_path / "lock").write_text("123")
+    (tmp_path / ".run.yaml.tmp").write_text("mod")
+    assert run(tiny_model, tiny_pairs, tmp_path, **{"optimizer.max_steps": 1}).steps == 1
+
+
+def test_a_run_file_of_another_program_is_not_touched(tmp_path, tiny_model, tiny_pairs):
+    (tmp_path / "run.yaml").write_text("foo: 1\n")
+    with pytest.raises(ConfigError) as caught:
+        run(tiny_model, tiny_pairs, tmp_path)
+    assert caught.value.code == "PT306"
+    assert (tmp_path / "run.yaml").read_text() == "foo: 1\n"
+
+
+def test_another_token_budget_resumes_and_a_lost_model_is_made_again(
+    tmp_path, tiny_model, tiny_pairs
+):
+    first = run(tiny_model, tiny_pairs, tmp_path, **{"optimizer.max_steps": 2})
+    shutil.rmtree(tmp_path / "model")
+    settings = {"optimizer.max_steps": 2, "tokens_per_batch": 99}
+    again = run(tiny_model, tiny_pairs, tmp_path, **settings)
+    assert (tmp_path / "model" / "config.json").exists()
+    assert again.held_out["loss"] == pytest.approx(first.held_out["loss"], abs=1e-5)
+
+
+def test_a_held_out_file_that_leaks_is_told(tmp_path, tiny_model, tiny_pairs):
+    said = []
+
+    class Listener(Silent):
+        def say(self, message):
+            said.append(message)
+
+    preftune.train(
+        model=tiny_model,
+        data=tiny_pairs,
+        objective="dpo",
+        out=tmp_path / "run",
+        settings={"data.held_out": str(tiny_pairs), "optimizer.max_steps": 1},
+        watch=Listener(),
+    )
+    assert "warning: 60 held-out rows have a prompt that is trained on, too." in said

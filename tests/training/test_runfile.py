@@ -18,13 +18,16 @@ def test_a_run_file_is_read_with_the_line_of_each_value(tmp_path):
         "model: m\ndata: pairs.jsonl\nobjective:\n  name: dpo\n  beta: 0.3\n"
         "optimizer: {lr: 5e-7}\n",
     )
-    resolved = resolve(file, {"seed": 7}, ["optimizer.epochs=2"])
+    resolved = resolve(
+        file, {"seed": 7, "precision": "float32"}, ["optimizer.epochs=2"], flags={"seed": "--seed"}
+    )
     assert resolved.settings.objective == {"name": "dpo", "beta": 0.3, "label_smoothing": 0.0}
     assert resolved.settings.optimizer.lr == 5e-7
     assert resolved.settings.data.train == "pairs.jsonl"
     assert resolved.origins["objective.beta"] == f"{file}:5"
     assert resolved.origins["data.train"] == f"{file}:2"
     assert resolved.origins["seed"] == "--seed"
+    assert resolved.origins["precision"] == "argument"
     assert resolved.origins["optimizer.epochs"] == "--set optimizer.epochs=2"
     assert resolved.origins["objective.label_smoothing"] == "default"
 

@@ -1,6 +1,6 @@
 """Shared-prompt packing, token budgets and the resumable sampler."""
 
 from preftune.batching.layout import Batch, Segment, pack
-from preftune.batching.sampler import Sampler, fill
+from preftune.batching.sampler import Sampler, fill, fill_windows
 
-__all__ = ["Batch", "Sampler", "Segment", "fill", "pack"]
+__all__ = ["Batch", "Sampler", "Segment", "fill", "fill_windows", "pack"]

@@ -1,5 +1,5 @@
 """The data examination: is this data worth training on?"""
 
-from preftune.checks.examine import examine, longer_wins
+from preftune.checks.examine import examine
 
-__all__ = ["examine", "longer_wins"]
+__all__ = ["examine"]

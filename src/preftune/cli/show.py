@@ -33,7 +33,9 @@ def show(
     *,
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")] = 3,
     columns: Columns = None,
-    max_tokens: Annotated[int, typer.Option(min=2, help="Of prompt + response.")] = 1024,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=2, help="Of prompt + response; as `train` by default.")
+    ] = None,
     truncation: Annotated[Truncation, typer.Option(help="Of longer rows.")] = Truncation.drop,
     form: Annotated[FormOption, typer.Option(help="Conversation or plain text.")] = FormOption.auto,
     as_json: AsJson = False,
@@ -48,20 +50,20 @@ def show(
     from rich.console import Console
 
     from preftune.cli.console import terminal_watch
-    from preftune.models.load import load_tokenizer
+    from preftune.models.limits import token_limit
+    from preftune.models.load import load_config, load_tokenizer
     from preftune.rendering.preview import as_text, preview
     from preftune.rendering.preview import show as colour
     from preftune.rendering.renderer import Renderer
-    from preftune.sources import read
+    from preftune.sources import announce, read
 
     reading = read(
         data, mapping=parse_map(columns) or None, bad_rows="skip", limit=max(100, number)
     )
-    terminal_watch().say(f"{data}: {reading.layout}")
+    announce(reading, data, terminal_watch())
     tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
-    renderer = Renderer(
-        tokenizer, max_tokens=max_tokens, truncation=truncation.value, form=form.value
-    )
+    limit = token_limit(max_tokens, load_config(model, trust_remote_code=trust_remote_code))
+    renderer = Renderer(tokenizer, max_tokens=limit, truncation=truncation.value, form=form.value)
     view = preview(renderer, reading.groups, number)
     if as_json:
         typer.echo(json.dumps({"version": 1, **asdict(view)}, ensure_ascii=False))

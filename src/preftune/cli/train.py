@@ -7,6 +7,18 @@ import typer
 
 from preftune.cli.options import AsJson, Columns, TrustRemoteCode, parse_map
 
+FLAGS = {
+    "model": "--model",
+    "data.train": "--data",
+    "objective.name": "--objective",
+    "out": "--out",
+    "seed": "--seed",
+    "optimizer.max_steps": "--max-steps",
+    "data.map": "--map",
+    "data.bad_rows": "--bad-rows",
+}
+"""Key of the run file → the flag that sets it."""
+
 
 def train(
     run_file: Annotated[
@@ -45,18 +57,11 @@ def train(
     """
     from preftune.training.runfile import resolve
 
-    flags: dict[str, Any] = {
-        "model": model,
-        "data.train": data,
-        "objective.name": objective,
-        "out": str(out) if out else None,
-        "seed": seed,
-        "optimizer.max_steps": max_steps,
-        "data.map": parse_map(columns) or None,
-        "data.bad_rows": bad_rows,
+    values = (model, data, objective, out, seed, max_steps, parse_map(columns) or None, bad_rows)
+    given: dict[str, Any] = {
+        key: value for key, value in zip(FLAGS, values, strict=True) if value is not None
     }
-    given = {key: value for key, value in flags.items() if value is not None}
-    resolved = resolve(run_file, given, settings or ())
+    resolved = resolve(run_file, given, settings or (), flags=FLAGS)
 
     from preftune.cli.console import terminal_watch
     from preftune.cli.outcome import report_outcome

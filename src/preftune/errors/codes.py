@@ -13,14 +13,13 @@ EXPLANATIONS: dict[str, str] = {
     "PT104": "One or more rows are broken, so the file is refused. Each is listed with file, line "
     "and reason. --bad-rows skip goes on without them and counts them. Well-formed rows that have "
     "nothing to teach (an empty response, two identical ones) are left out and counted; only where "
-    "they are more than 1 % of the file is it refused.",
+    "they are more than 5 % of the file is it refused.",
     "PT105": "The data does not fit the objective: DPO needs pairs, SFT needs responses.",
     "PT106": "No row is left after exclusions: all were broken, identical or too long.",
     "PT107": "A Parquet or JSON file would decode to more than the memory set aside for it.",
     "PT200": "The rendered prompt of a row is not the beginning of prompt + response, so no "
     "boundary between what is given and what is trained can be drawn.",
     "PT201": "The chat template refuses a row, for instance because roles do not alternate.",
-    "PT202": "A row has nothing to train: its response is empty after rendering.",
     "PT300": "An option or key of the run file is unknown.",
     "PT301": "A value is of the wrong kind or out of range.",
     "PT302": "A required option is missing.",
@@ -36,7 +35,6 @@ EXPLANATIONS: dict[str, str] = {
     "PT500": "The loss or a gradient is not finite. Training stopped before the weights changed.",
     "PT501": "A checkpoint is damaged or incomplete.",
     "PT502": "Another process is writing to this run folder.",
-    "PT503": "The run was interrupted. The same command resumes it.",
     "PT504": "preftune failed in a way it did not foresee: a bug of ours.",
     "PT600": "The disk is full or has too little space for the run.",
     "PT601": "Memory ran out.",

@@ -97,8 +97,8 @@ class ReferenceCache:
             ) from error
 
     def _entries(self, path: Path) -> Iterable[tuple[bytes, LogProbArray]]:
-        content = path.read_bytes()
         try:
+            content = path.read_bytes()
             if _digest(content) != path.stem:
                 raise ValueError("bytes do not match the name")
             shard = load(content)
@@ -109,7 +109,7 @@ class ReferenceCache:
                     zip(ends, np.diff(ends, prepend=0), strict=True)
                 )
             ]
-        except (SafetensorError, ValueError, KeyError):
+        except (OSError, SafetensorError, ValueError, KeyError):
             self.damaged.append(path)
             return []
 

@@ -64,6 +64,8 @@ class Location:
         inner = Path(self.name) / "model"
         if (inner / "config.json").is_file():
             return f"name the model inside: {inner}."
+        if "run.yaml" in self.files:
+            return "this run is not finished: repeat its command."
         if "adapter_config.json" in self.files:
             return "this is an adapter: merge it into its base model and name the result."
         return "name a folder written by `save_pretrained`, or a hub name such as org/model."
@@ -83,6 +85,12 @@ def locate(name: str, *, endpoint: str | None = None, cache: Path | None = None)
     if not name.strip():
         raise unusable(repr(name), "this is no name.", "name a folder or a hub model.")
     path = Path(name).expanduser()
+    try:
+        path.exists()
+    except OSError as error:  # a name too long to be one
+        raise unusable(
+            name[:60] + "…", "this is no name.", "name a folder or a hub model."
+        ) from error
     if path.is_dir():
         return _folder(path / "model" if _is_finished_run(path) else path)
     if path.exists():

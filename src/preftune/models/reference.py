@@ -9,13 +9,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from preftune.batching import fill, pack
+from preftune.batching import fill_windows, pack
 from preftune.models.cache import LogProbArray, ReferenceCache, entry_key
 from preftune.models.root import LogProbModel
 from preftune.records import Silent, TokenGroup, Watch
-
-WINDOW = 256
-"""Groups that are cut into micro-batches together."""
 
 BATCHES_PER_SHARD = 64
 """Batches scored between two writes: what an interruption can lose."""
@@ -62,37 +59,26 @@ def score_reference(
     watch.begin("reference", len(groups), done=len(groups) - len(missing))
     fresh: list[tuple[bytes, LogProbArray]] = []
     done, batches = len(groups) - len(missing), 0
-    for part in fill_in_order(missing, groups, tokens_per_batch):
-        if stopping():
-            break
-        for index, arrays in zip(part, score(model, [groups[i] for i in part]), strict=True):
-            fresh += zip(keys[index], arrays, strict=True)
-        done, batches = done + len(part), batches + 1
-        if batches % BATCHES_PER_SHARD == 0:
+    try:
+        for part in fill_windows([groups[i].length for i in missing], tokens_per_batch):
+            if stopping():
+                break
+            chosen = [missing[place] for place in part]
+            scored = score(model, [groups[i] for i in chosen])
+            for index, arrays in zip(chosen, scored, strict=True):
+                fresh += zip(keys[index], arrays, strict=True)
+            done, batches = done + len(part), batches + 1
+            if batches % BATCHES_PER_SHARD == 0:
+                known |= _keep(cache, fresh)
+                fresh = []
+            watch.advance(done)
+        if fresh:
             known |= _keep(cache, fresh)
-            fresh = []
-        watch.advance(done)
-    if fresh:
-        known |= _keep(cache, fresh)
-    watch.end()
+    finally:
+        watch.end()
     if done < len(groups):
         return None
     return [np.concatenate([known[key] for key in group]) for group in keys]
-
-
-def fill_in_order(
-    indices: Sequence[int], groups: Sequence[TokenGroup], budget: int
-) -> list[list[int]]:
-    """Micro-batches of the groups at `indices`, a window of the data at a time.
-
-    Windows keep the cost linear in the data and the time left foreseeable.
-    """
-    batches: list[list[int]] = []
-    for start in range(0, len(indices), WINDOW):
-        window = indices[start : start + WINDOW]
-        parts = fill([groups[index].length for index in window], budget)
-        batches += [[window[place] for place in part] for part in parts]
-    return batches
 
 
 def score(model: LogProbModel, groups: Sequence[TokenGroup]) -> list[list[LogProbArray]]:

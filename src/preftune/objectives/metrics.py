@@ -7,6 +7,10 @@ from torch import Tensor
 
 from preftune.objectives.logprobs import LogProbs
 
+ROUNDING = 16
+"""Units in the last place of a pair's log-probs within which two sums count as equal: a tie. The
+same tokens scored in another micro-batch differ by a few."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measures:
@@ -42,7 +46,7 @@ def measures(logps: LogProbs, beta: float | None = None) -> Measures:
         logps_chosen, logps_rejected: log-prob of a response, nats.
 
     Of a record with relations and a reference, over pairs:
-        accuracy: h > 0; a tie, as at the start, counts one half.
+        accuracy: h > 0; a tie (equal but for rounding), as at the start, counts one half.
         margin: h, nats (the reward margin is beta h).
         rewards_chosen, rewards_rejected: beta times the log-ratio; only with `beta`.
         displacement: the chosen log-prob lies below the reference's.
@@ -87,10 +91,13 @@ def _of_pairs(logps: LogProbs, beta: float | None) -> dict[str, Tensor]:
     if logps.reference is None:
         return statistics
     margin, ratios = logps.margins, logps.log_ratios
+    rounding = (
+        ROUNDING * torch.finfo(sums.dtype).eps * (sums[logps.winner] + sums[logps.loser]).abs()
+    )
     statistics |= {
-        "accuracy": (margin.sign() + 1) / 2,
+        "accuracy": ((margin > rounding).to(sums) - (margin < -rounding).to(sums) + 1) / 2,
         "margin": margin,
-        "displacement": ratios[logps.winner] < 0,
+        "displacement": ratios[logps.winner] < -rounding,
     }
     if beta is not None:
         statistics |= {

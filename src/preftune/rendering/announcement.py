@@ -16,7 +16,9 @@ def manner(form: Form, writer: Conversation | Continuation, *, has_template: boo
     if isinstance(writer.write, ChatTemplate):
         clock = ", its date fixed to 26 Jul 2024" if writer.write.dated else ""
         return f"{rows} are written with the tokenizer's chat template{clock}."
-    why = "chat template not used, as asked" if has_template else "the tokenizer has none"
+    why = (
+        "chat template not used, as asked" if has_template else "the tokenizer has no chat template"
+    )
     return f"{rows} are written as a plain transcript, `Human: … Assistant: …` ({why})."
 
 

@@ -8,14 +8,14 @@ from itertools import chain, islice
 from typing import Literal
 
 from preftune.errors import ConfigError, DataError
-from preftune.records import Exclusion, Group, Intake
+from preftune.records import Exclusion, Group, Intake, Watch
 from preftune.sources.files import open_data
 from preftune.sources.layouts import Layout, find_layout
 from preftune.sources.rows import Item, Row, RowError
 
 SAMPLE = 100
 """Rows whose columns decide the layout."""
-MOST_WITHOUT_SIGNAL = 0.01
+MOST_WITHOUT_SIGNAL = 0.05
 """Share of rows with nothing to teach above which the file is not what its user thinks. Published
 preference data holds a few in a thousand; refusing them all would teach people to skip blindly."""
 _SHOWN = 10
@@ -99,6 +99,17 @@ def _collector_paused() -> Generator[None, None, None]:
             gc.enable()
 
 
+def announce(reading: Reading, name: str, watch: Watch) -> None:
+    """Say how the data was understood, the account of its rows, and the first ones left out."""
+    watch.say(f"{name}: {reading.layout}")
+    watch.say(f"{name}: {reading.intake.summary()}")
+    for exclusion in reading.intake.exclusions[:_SHOWN]:
+        watch.say(f"  {exclusion.source}: {exclusion.reason}. {exclusion.detail}".rstrip())
+    more = len(reading.intake.exclusions) - _SHOWN
+    if more > 0:
+        watch.say(f"  and {more:,} more")
+
+
 def _too_bad(intake: Intake) -> bool:
     """Whether the excluded rows make the file an error."""
     broken = any(exclusion.broken for exclusion in intake.exclusions)
@@ -164,9 +175,11 @@ def _refused(name: str, intake: Intake, *, skip: bool) -> DataError:
             "seems: check its name, or name its columns with --map.",
             where=name,
         )
+    broken = any(exclusion.broken for exclusion in intake.exclusions)
+    what = "rows are broken" if broken else "too many rows have nothing to teach"
     return DataError(
         "PT104",
-        f"rows are broken. {listing}",
+        f"{what}. {listing}",
         why="trained on silently they would teach nothing, or the wrong thing.",
         fix="mend them, or go on without them and have them counted: --bad-rows skip.",
         where=name,

@@ -68,7 +68,10 @@ def save_checkpoint(
 
 
 def latest_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
-    """The newest complete checkpoint, and what is wrong with newer ones."""
+    """The newest complete checkpoint, and what is wrong with newer ones.
+
+    Damaged ones are set aside under another name: they must not count among those kept.
+    """
     faults: list[str] = []
     for leftover in folder.glob(".step-*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -77,6 +80,9 @@ def latest_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
         if fault is None:
             return path, faults
         faults.append(f"{path}: {fault}")
+        aside = path.with_name(f"damaged-{path.name}")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
     return None, faults
 
 

@@ -11,7 +11,9 @@ Precision = Literal["auto", "float32", "bfloat16"]
 class Settings(BaseModel):
     """Frozen, and strict about unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class DataSettings(Settings):
@@ -78,7 +80,7 @@ class RunSettings(Settings):
     precision: Precision = "auto"
     """Of the matmuls; log-probs, sums, weights and optimiser state are float32 always."""
     tokens_per_batch: Annotated[int, Field(gt=0)] = 4096
-    """Tokens of a micro-batch. Changes speed and memory, never the result."""
+    """Tokens of a micro-batch. Changes speed and memory; the result, only by rounding."""
     evaluate_every: Annotated[int, Field(gt=0)] | None = None
     """Optimiser steps between evaluations on the held-out split; by default a quarter of them."""
     save_every: Annotated[int, Field(gt=0)] | None = None

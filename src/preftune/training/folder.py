@@ -10,13 +10,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from preftune.errors import ConfigError, ResourceError, RunError
 from preftune.training.config import RunSettings
 from preftune.training.runfile import Resolved, flatten, read_yaml, write_yaml
 
+OURS = {"lock", ".run.yaml.tmp"}
+"""What a start that failed leaves behind."""
+
+FREE = {"out", "tokens_per_batch"}
+"""Settings that may differ on resuming: the folder by another path, and the size of micro-batches,
+which changes memory and, beyond rounding, nothing else."""
+
 
 class RunFolder:
-    """Paths of a run. `run.yaml · data.json · metrics.jsonl · checkpoints/ · model/`."""
+    """Paths of a run: `run.yaml`, `data.json`, `metrics.jsonl`, `checkpoints/`, `model/`, …."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -33,11 +42,15 @@ class RunFolder:
         Raises:
             ConfigError: another run's folder (PT305), or no run folder at all (PT306).
         """
-        if self.root.exists() and not self.root.is_dir():
+        try:
+            is_other = self.root.exists() and not self.root.is_dir()
+        except OSError as error:  # a name too long to be one
+            raise self._unwritable(error) from error
+        if is_other:
             raise self._not_ours("is a file, not a folder")
         if self.settings.exists():
             self._compare(resolved.settings)
-        elif self.root.exists() and any(self.root.iterdir()):
+        elif self.root.exists() and {path.name for path in self.root.iterdir()} - OURS:
             raise self._not_ours("holds files, but no run of preftune")
         else:
             self._try_to_write()
@@ -81,16 +94,21 @@ class RunFolder:
             lock.truncate()
             lock.write(str(os.getpid()))
             lock.flush()
-            if not self.settings.exists():
+            if self.settings.exists():  # by another process, since `check`
+                self._compare(resolved.settings)
+            else:
                 write_text(self.settings, write_yaml(resolved))
             yield
 
     def _compare(self, settings: RunSettings) -> None:
         before, _ = read_yaml(self.settings)
-        old = flatten(RunSettings.model_validate(before).model_dump(mode="json"))
+        try:
+            old = flatten(RunSettings.model_validate(before).model_dump(mode="json"))
+        except ValidationError as error:
+            raise self._not_ours("holds a run.yaml that is not one of preftune's") from error
         new = flatten(settings.model_dump(mode="json"))
         differ = [key for key in sorted(old | new) if old.get(key) != new.get(key)]
-        differ = [key for key in differ if key != "out"]  # the same folder by another path
+        differ = [key for key in differ if key not in FREE]
         if differ:
             shown = "; ".join(
                 f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differ

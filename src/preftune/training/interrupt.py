@@ -1,8 +1,8 @@
-"""Ctrl-C and SIGTERM: finish the step, save, say how to resume. A second Ctrl-C ends at once."""
+"""Ctrl-C and SIGTERM: finish the step, save, say how to resume. A second one ends at once."""
 
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,7 +19,7 @@ class Interruption:
 
 
 @contextmanager
-def interruptible() -> Generator[Interruption]:
+def interruptible(say: Callable[[str], None]) -> Generator[Interruption]:
     """Turn the first SIGINT or SIGTERM into a wish that the loop reads between its steps.
 
     Outside the main thread Python allows no signal handlers, and none are set.
@@ -31,8 +31,9 @@ def interruptible() -> Generator[Interruption]:
 
     def handle(number: int, frame: FrameType | None) -> None:
         if wish.signal is not None:
-            raise KeyboardInterrupt
+            raise SystemExit(128 + number)
         wish.signal = number
+        say("stopping after this step, then saving; a second signal ends at once.")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -42,7 +42,16 @@ class Loop:
         save_every = self.settings.save_every or max(1, total // 10)
         log, speed = MetricLog(self.folder.metrics, progress.step), Speed()
         self.watch.begin("training", total, done=progress.step)
-        saved = progress.step
+        try:
+            progress = self._steps(log, speed, progress, evaluate_every, save_every)
+        finally:
+            self.watch.end()
+        return progress
+
+    def _steps(
+        self, log: MetricLog, speed: Speed, progress: Progress, evaluate_every: int, save_every: int
+    ) -> Progress:
+        total, saved = self.sampler.num_steps, progress.step
         while progress.step < total and not self.stopping():
             if progress.step % evaluate_every == 0:
                 self.evaluate(log, progress)
@@ -54,16 +63,13 @@ class Loop:
                 speed.take()
         if progress.step > saved:
             self._save(progress)
-        self.watch.end()
         return progress
 
-    def evaluate(self, log: MetricLog, progress: Progress) -> Outcome | None:
-        """Figures on the held-out split, logged; none where there is no split."""
-        if not self.held_out:
-            return None
-        outcome = self.stepper.evaluate(self.held_out)
-        log.write(self._entry("held_out", progress, outcome))
-        return outcome
+    def evaluate(self, log: MetricLog, progress: Progress) -> None:
+        """Log the figures on the held-out split, where there is one."""
+        if self.held_out:
+            outcome = self.stepper.evaluate(self.held_out)
+            log.write(self._entry("held_out", progress, outcome))
 
     def _step(self, log: MetricLog, speed: Speed, progress: Progress) -> Progress:
         examples = [self.train[index] for index in self.sampler.step(progress.step)]

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from preftune.errors import ResourceError
 from preftune.training.folder import disk_full, write_text
 
 
@@ -34,10 +33,7 @@ class MetricLog:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(_line(entry))
         except OSError as error:
-            raise self._full(error) from error
-
-    def _full(self, error: OSError) -> ResourceError:
-        return disk_full(self.path, error)
+            raise disk_full(self.path, error) from error
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

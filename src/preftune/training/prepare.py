@@ -10,7 +10,7 @@ from preftune.checks.examine import examine
 from preftune.errors import DataError
 from preftune.records import Group, Intake, TokenGroup, Watch
 from preftune.rendering import Renderer
-from preftune.sources import Reading, read
+from preftune.sources import Reading, announce, read
 from preftune.training.config import DataSettings, RunSettings
 
 
@@ -37,7 +37,7 @@ def prepare(
         DataError: broken rows, data that does not fit the objective, nothing left.
     """
     reading = read_settings(settings.data, settings.data.train)
-    tell_reading(reading, settings.data.train, watch)
+    announce(reading, settings.data.train, watch)
     for finding in examine(reading.groups):
         watch.say(finding)
     shape = settings.rendering
@@ -49,11 +49,15 @@ def prepare(
     fraction = settings.data.held_out
     if isinstance(fraction, str):
         other = read_settings(settings.data, fraction)
-        tell_reading(other, fraction, watch)
+        announce(other, fraction, watch)
         held_out, account["held_out"] = _to_tokens(other, renderer, data_kind, watch)
     elif fraction > 0:
         train, held_out = split_by_prompt(train, fraction, settings.seed)
-    watch.say(f"{len(train):,} to train on, {len(held_out):,} held out (no prompt in both).")
+    watch.say(f"{len(train):,} to train on, {len(held_out):,} held out.")
+    known = {group.prompt_ids.tobytes() for group in train}
+    leaked = sum(group.prompt_ids.tobytes() in known for group in held_out)
+    if leaked:  # only from a held-out file: our own split is by prompt
+        watch.say(f"warning: {leaked:,} held-out rows have a prompt that is trained on, too.")
     account |= {"train_groups": len(train), "held_out_groups": len(held_out)}
     return Prepared(train, held_out, account)
 
@@ -67,17 +71,6 @@ def read_settings(settings: DataSettings, path: str) -> Reading:
         split=settings.split,
         limit=settings.limit,
     )
-
-
-def tell_reading(reading: Reading, path: str, watch: Watch) -> None:
-    """Say what was read, as which layout, and the first rows left out."""
-    watch.say(f"{path}: {reading.layout}")
-    watch.say(f"{path}: {reading.intake.summary()}")
-    for exclusion in reading.intake.exclusions[:10]:
-        watch.say(f"  {exclusion.source}: {exclusion.reason}. {exclusion.detail}".rstrip())
-    more = len(reading.intake.exclusions) - 10
-    if more > 0:
-        watch.say(f"  and {more:,} more, all listed in data.json")
 
 
 def _to_tokens(

@@ -1,7 +1,7 @@
 """`train`: from a configuration to a tuned model in a run folder."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from preftune.batching import Sampler
 from preftune.errors import ConfigError, ResourceError
 from preftune.models import LogProbModel, load_config, load_model, load_tokenizer
 from preftune.models.cache import ReferenceCache, default_root
+from preftune.models.limits import token_limit
 from preftune.models.precision import choose_device, choose_precision, matmuls_in
 from preftune.models.reference import fingerprint, score_reference
 from preftune.records import Silent, Watch
@@ -20,7 +21,6 @@ from preftune.training.checkpoint import (
     latest_checkpoint,
     load_checkpoint,
 )
-from preftune.training.config import RunSettings
 from preftune.training.folder import RunFolder, write_json
 from preftune.training.interrupt import Interruption, interruptible
 from preftune.training.loop import Loop
@@ -30,8 +30,6 @@ from preftune.training.prepare import Prepared, prepare
 from preftune.training.runfile import Resolved, bind_objective
 from preftune.training.save import round_to, save_model, saved_dtype
 from preftune.training.step import Example, Stepper
-
-DEFAULT_MAX_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +59,12 @@ def train(
     watch = watch or Silent()
     folder = RunFolder(resolved.settings.out)
     folder.check(resolved)
-    if folder.result.exists():
+    finished = _finished(folder)
+    if finished is not None:
         watch.say(f"{folder.root}: this run is finished; nothing is left to do.")
-        return TrainResult(**json.loads(folder.result.read_text(encoding="utf-8")))
+        return finished
     try:
-        with interruptible() as wish:
+        with interruptible(watch.say) as wish:
             return _train(resolved, folder, watch, wish, trust_remote_code)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ResourceError(
@@ -73,8 +72,7 @@ def train(
             "memory ran out.",
             where=str(folder.root),
             why="a micro-batch must fit beside weights, gradients and optimiser state.",
-            fix="repeat with a smaller tokens_per_batch (the result is the same) in a new --out, "
-            "or lower rendering.max_tokens.",
+            fix="repeat the command with a smaller --set tokens_per_batch=…: it resumes.",
         ) from error
 
 
@@ -90,17 +88,16 @@ def _train(
     torch.manual_seed(settings.seed)
     origin = load_config(name, trust_remote_code=trust_remote_code)
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    limit = token_limit(settings, origin)
+    limit = token_limit(settings.rendering.max_tokens, origin)
     data = prepare(settings, objective.objective.data, tokenizer, limit, watch)
     with folder.claimed(resolved):
         model = load_model(name, dtype="float32", trust_remote_code=trust_remote_code)
         check_space(folder.root, model)
         start = fingerprint(model)
-        _record(folder, data, start)
+        precision = choose_precision(settings.precision)
+        _record(folder, {**data.account, "start_weights": start, "matmuls": precision})
         policy = LogProbModel(model).to(choose_device())
-        stepper = Stepper(
-            policy, objective, settings.tokens_per_batch, choose_precision(settings.precision)
-        )
+        stepper = Stepper(policy, objective, settings.tokens_per_batch, precision)
         watch.say(f"{policy.layout_reason} Matmuls in {stepper.precision}.")
         sampler = Sampler(
             len(data.train),
@@ -131,32 +128,23 @@ def _train(
         return _result(folder, progress.step, sampler.num_steps, wish)
 
 
-def token_limit(settings: RunSettings, config: PreTrainedConfig) -> int:
-    """Most tokens of prompt + response.
-
-    Raises:
-        ConfigError: more are asked for than the model has positions (PT301).
-    """
-    positions: int | None = getattr(config, "max_position_embeddings", None)
-    asked = settings.rendering.max_tokens
-    if asked and positions and asked > positions:
-        raise ConfigError(
-            "PT301",
-            f"rendering.max_tokens is {asked:,}, the model has {positions:,} positions.",
-            where="configuration",
-            why="tokens beyond them have no meaning for the model.",
-            fix=f"set rendering.max_tokens to {positions:,} or less.",
-        )
-    return asked or min(DEFAULT_MAX_TOKENS, positions or DEFAULT_MAX_TOKENS)
+def _finished(folder: RunFolder) -> TrainResult | None:
+    """The result of a run that is over; none if there is still something to do."""
+    if not (folder.model / "config.json").is_file():
+        return None
+    try:
+        stored = TrainResult(**json.loads(folder.result.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return replace(stored, out=str(folder.root))
 
 
-def _record(folder: RunFolder, data: Prepared, weights: str) -> None:
+def _record(folder: RunFolder, account: dict[str, object]) -> None:
     """Write `data.json`, or, on resuming, refuse data and weights that are not the run's.
 
     Raises:
-        ConfigError: the data or the starting weights have changed (PT305).
+        ConfigError: the data, the starting weights or the precision have changed (PT305).
     """
-    account = {**data.account, "start_weights": weights}
     if not folder.data.exists():
         write_json(folder.data, account)
         return

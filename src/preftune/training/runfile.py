@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from preftune.errors import ConfigError
 from preftune.objectives.catalogue import CATALOGUE, BoundObjective, bind
-from preftune.training.config import DataSettings, RunSettings
+from preftune.training.config import RunSettings
 
 Origins = dict[str, str]
 """Dotted key → where its value came from: `run.yaml:12`, `--seed`, `default`."""
@@ -26,12 +27,16 @@ class Resolved:
     origins: Origins
 
 
+WANTED = {"data.held_out": "should be a share in [0, 1) or a file"}
+"""What a key takes, where pydantic's words for it would be several."""
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads `5e-7` as text; here it is a number."""
+    """YAML 1.1 reads `5e-7` as text and `2026-11-20` as a date; here a number and a text."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [item for item in resolvers if item[0] != "tag:yaml.org,2002:float"]
+    first: [item for item in resolvers if not item[0].endswith((":float", ":timestamp"))]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(
@@ -43,23 +48,26 @@ _Loader.add_implicit_resolver(
 
 def resolve(
     file: Path | None = None,
-    flags: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
     sets: Sequence[str] = (),
+    *,
+    flags: Mapping[str, str] | None = None,
 ) -> Resolved:
     """Merge a run file, flags and `key=value` settings (later ones win) and validate everything.
 
     Args:
         file: Run file, or none.
-        flags: Dotted key → value of flags that were given; origins read `--out` and the like.
+        given: Dotted key → value, from flags or from a caller in Python.
         sets: `key=value` texts; the value is read as YAML.
+        flags: Dotted key → the flag it was given by, for the origins; else `argument`.
 
     Raises:
         ConfigError: all mistakes at once: unknown keys with a suggestion, values out of range.
     """
     tree, origins = read_yaml(file) if file else ({}, {})
-    for key, value in (flags or {}).items():
-        _put(tree, key, value)
-        origins[key] = "--" + key.rpartition(".")[2].replace("_", "-")
+    for key, value in (given or {}).items():
+        _put(tree, key, str(value) if isinstance(value, Path) else deepcopy(value))
+        origins[key] = (flags or {}).get(key, "argument")
     for text in sets:
         key, value = _parse_set(text)
         _put(tree, key, value)
@@ -101,7 +109,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
         node = cast(yaml.Node | None, yaml.compose(text, _Loader))
         origins: Origins = {}
         tree: Any = _build(node, "", path, origins) if node is not None else {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         problem = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(
             "PT304",
@@ -151,7 +159,7 @@ def _parse_set(text: str) -> tuple[str, Any]:
         )
     try:
         return key.strip(), yaml.load(value, _Loader)
-    except yaml.YAMLError:
+    except (ValueError, yaml.YAMLError):
         return key.strip(), value
 
 
@@ -184,8 +192,8 @@ def _explain(error: ValidationError, origins: Origins) -> ConfigError:
     lines: list[str] = []
     codes: list[str] = []
     for mistake in error.errors():
-        path = [part for part in mistake["loc"] if isinstance(part, str)]
-        key = ".".join(part for part in path if part not in {"str", "float", "constrained-str"})
+        path = _known(mistake["loc"])
+        key = ".".join(path)
         place = f" ({origins[key]})" if key in origins else ""
         if mistake["type"] == "extra_forbidden":
             codes.append("PT300")
@@ -196,7 +204,8 @@ def _explain(error: ValidationError, origins: Origins) -> ConfigError:
         else:
             codes.append("PT301")
             seen = mistake.get("input")
-            lines.append(f"`{key}`{place} = {seen!r}: {mistake['msg']}")
+            wanted = WANTED.get(key, mistake["msg"])
+            lines.append(f"`{key}`{place} = {seen!r}: {wanted}")
     return ConfigError(
         codes[0],
         "; ".join(dict.fromkeys(lines)) + ".",
@@ -206,11 +215,27 @@ def _explain(error: ValidationError, origins: Origins) -> ConfigError:
     )
 
 
+def _known(location: Sequence[str | int]) -> list[str]:
+    """The keys of a mistake's place, without pydantic's own names for the kinds of a union."""
+    model: Any = RunSettings
+    keys: list[str] = []
+    for part in location:
+        if not isinstance(part, str):
+            break
+        keys.append(part)
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            break
+        model = field.annotation
+        if not hasattr(model, "model_fields"):
+            break
+    return keys
+
+
 def _suggest(path: Sequence[str]) -> str:
-    model: type[BaseModel] = RunSettings
+    model: Any = RunSettings
     for part in path[:-1]:
-        kind = model.model_fields[part].annotation
-        model = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else DataSettings
+        model = model.model_fields[part].annotation
     close = get_close_matches(path[-1], list(model.model_fields), n=1, cutoff=0.5)
     everything = ", ".join(model.model_fields)
     return f"; did you mean `{close[0]}`?" if close else f"; known are {everything}"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from preftune.batching import fill, pack
+from preftune.batching import fill_windows, pack
 from preftune.errors import RunError
 from preftune.models.precision import MatmulPrecision, matmuls_in
 from preftune.models.root import LogProbModel
@@ -76,7 +76,9 @@ class Stepper:
         return Outcome(total.item(), sums.means(), tokens)
 
     def _forward(self, examples: Sequence[Example]) -> Iterator[LogProbs]:
-        for part in fill([example.group.length for example in examples], self.tokens_per_batch):
+        for part in fill_windows(
+            [example.group.length for example in examples], self.tokens_per_batch
+        ):
             yield self.forward([examples[index] for index in part])
 
     def forward(self, examples: Sequence[Example]) -> LogProbs:
@@ -119,7 +121,7 @@ def update(
         RunError: loss or gradient is not finite (PT500); the weights are as before.
     """
     outcome = stepper.train(examples)
-    parameters = [p for p in stepper.model.parameters() if p.grad is not None]
+    parameters = list(stepper.model.parameters())
     norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     grad_norm = norm.item()
     if not (math.isfinite(outcome.loss) and math.isfinite(grad_norm)):

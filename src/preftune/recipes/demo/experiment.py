@@ -3,16 +3,16 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from preftune.evaluation import Comparison, compare
 from preftune.evaluation.plots import plot_comparison
 from preftune.judging import SentimentScorer
-from preftune.models import load_model, load_tokenizer
-from preftune.records import Intake, Silent, Watch
-from preftune.rendering import Renderer
-from preftune.sources import read
+from preftune.models import load_config, load_model, load_tokenizer
+from preftune.models.limits import token_limit
+from preftune.records import Silent, Watch
 from preftune.training.folder import write_json, write_text
-from preftune.training.prepare import split_by_prompt
+from preftune.training.prepare import prepare
 from preftune.training.run import TrainResult, train
 from preftune.training.runfile import resolve
 
@@ -44,7 +44,7 @@ def demo(out: Path, *, seed: int = 0, watch: Watch | None = None) -> DemoResult:
         Rafailov et al. 2023, arXiv:2305.18290, section 6 (controlled sentiment generation).
     """
     watch = watch or Silent()
-    keys = {
+    keys: dict[str, Any] = {
         "model": str(ASSETS / "model"),
         "data.train": str(ASSETS / "pairs.jsonl.gz"),
         "out": str(out),
@@ -54,22 +54,18 @@ def demo(out: Path, *, seed: int = 0, watch: Watch | None = None) -> DemoResult:
     training = train(resolved, watch)
     if training.interrupted is not None:
         return DemoResult(training, None, None)
-    tokenizer = load_tokenizer(str(ASSETS / "model"))
-    reading = read(str(ASSETS / "pairs.jsonl.gz"))
-    renderer = Renderer(tokenizer, max_tokens=128, truncation="drop")
-    rendered = renderer.render(reading.groups, Intake(len(reading.groups), len(reading.groups)))
-    share = resolved.settings.data.held_out
-    assert isinstance(share, float), "the demo splits its own pairs"
-    _, held_out = split_by_prompt(rendered.groups, share, seed)
+    tokenizer = load_tokenizer(keys["model"])
+    limit = token_limit(None, load_config(keys["model"]))
+    data = prepare(resolved.settings, "pairs", tokenizer, limit, Silent())
     comparison = compare(
-        load_model(str(ASSETS / "model"), dtype="float32"),
+        load_model(keys["model"], dtype="float32"),
         load_model(str(out / "model"), dtype="float32"),
         tokenizer,
         unseen_prompts(),
         SentimentScorer.load(),
         seed=seed,
         max_new_tokens=MOST_NEW_TOKENS,
-        pairs=held_out,
+        pairs=data.held_out,
         watch=watch,
     )
     plot = plot_comparison(
