@@ -67,7 +67,7 @@ def test_the_plain_text_names_every_run_of_tokens() -> None:
     row = branch([("user", "a")], [("assistant", "b"), ("user", "c"), ("assistant", "d")])
     assert as_text(preview(plain, [row, pair("a", "b", "d\te")])) == (
         "Messages are written as a plain transcript, `Human: … Assistant: …` (the tokenizer has "
-        "none). One <s> first, </s> added to the end of each response.\n"
+        "no chat template). One <s> first, </s> added to the end of each response.\n"
         "\n"
         "chat.jsonl:1\n"
         "  prompt  11 tokens\n"

@@ -192,7 +192,7 @@ def test_the_announcement_says_what_was_done() -> None:
     fallback = rendered(built("legacy", adds_bos=False), chat).announcement
     assert fallback == (
         "Messages are written as a plain transcript, `Human: … Assistant: …` (the tokenizer has "
-        "none). No BOS, </s> added to the end of each response."
+        "no chat template). No BOS, </s> added to the end of each response."
     )
     forced = rendered(chatml(), chat, form="text").announcement
     assert "(chat template not used, as asked)" in forced

@@ -23,9 +23,12 @@ def run(shared, out, objective, model=None, **settings):
 def test_harmless_pairs_from_sft_to_dpo(shared, tmp_path):
     sft = run(shared, tmp_path / "sft", "sft", **{"optimizer.lr": 1e-3})
     assert sft.held_out["loss"] < sft.held_out_before["loss"]
-    dpo = run(shared, tmp_path / "dpo", "dpo", model=tmp_path / "sft", **{"optimizer.lr": 3e-4})
+    # Few pairs seen several times: whether they are learnt, not whether 8 steps generalise.
+    few = {"data.limit": 60, "optimizer.max_steps": 16, "optimizer.lr": 1e-4}
+    dpo = run(shared, tmp_path / "dpo", "dpo", model=tmp_path / "sft", **few)
     assert dpo.held_out_before["loss"] == pytest.approx(math.log(2), abs=1e-6)
-    assert dpo.train["loss"] < math.log(2)
+    assert dpo.train["loss"] < 0.65
+    assert dpo.train["accuracy"] > 0.6
     assert {"accuracy", "margin"} <= dpo.held_out.keys()
 
 
