@@ -2,7 +2,8 @@ import pytest
 import yaml
 
 from preftune.errors import ConfigError
-from preftune.training.runfile import flatten, resolve, write_yaml
+from preftune.training.runfile import resolve, write_run_file
+from preftune.training.yaml_file import flatten
 
 BASE = {"model": "m", "data": "pairs.jsonl", "objective": "dpo"}
 
@@ -34,9 +35,9 @@ def test_a_run_file_is_read_with_the_line_of_each_value(tmp_path):
 
 def test_the_resolved_file_says_the_same_run_again(tmp_path):
     resolved = resolve(None, BASE, ["data.map={chosen: good}", "optimizer.lr=1e-5"])
-    again = resolve(write(tmp_path / "run.yaml", write_yaml(resolved)))
+    again = resolve(write(tmp_path / "run.yaml", write_run_file(resolved)))
     assert again.settings == resolved.settings
-    assert "lr: 1.0e-05  # --set optimizer.lr=1e-5" in write_yaml(resolved)
+    assert "lr: 1.0e-05  # --set optimizer.lr=1e-5" in write_run_file(resolved)
 
 
 def test_the_objective_decides_its_learning_rate():
@@ -100,5 +101,5 @@ def test_yaml_numbers_in_scientific_notation_are_numbers(tmp_path):
 
 
 def test_written_yaml_is_plain_yaml():
-    text = write_yaml(resolve(None, BASE))
+    text = write_run_file(resolve(None, BASE))
     assert flatten(yaml.safe_load(text))["optimizer.pairs_per_step"] == 64

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from preftune.errors import ConfigError, ResourceError, RunError
 from preftune.training.config import RunSettings
-from preftune.training.runfile import Resolved, flatten, read_yaml, write_yaml
+from preftune.training.runfile import Resolved, write_run_file
+from preftune.training.yaml_file import flatten, read_yaml
 
 OURS = {"lock", ".run.yaml.tmp"}
 """What a start that failed leaves behind."""
@@ -97,7 +98,7 @@ class RunFolder:
             if self.settings.exists():  # by another process, since `check`
                 self._compare(resolved.settings)
             else:
-                write_text(self.settings, write_yaml(resolved))
+                write_text(self.settings, write_run_file(resolved))
             yield
 
     def _compare(self, settings: RunSettings) -> None:
