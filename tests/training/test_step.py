@@ -117,16 +117,27 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tiny_model, b
 
 
 def test_a_gradient_that_is_not_finite_names_its_row(tiny_model):
-    """The loss is finite where the reference is +inf on the losing side; the gradient is not."""
+    """The loss is finite; only the gradient that reaches one row's first prompt token is not."""
     stepper = stepper_of(tiny_model)
     made = groups(3)
+    made[1].prompt_ids[0] = 255  # drawn nowhere else
     examples = with_reference(stepper, made)
-    with torch.no_grad():
-        embedding = stepper.model.model.get_input_embeddings().weight
-        embedding[int(made[1].prompt_ids[0])] = torch.nan
+
+    def spoil(module, inputs, output):
+        if output.requires_grad:
+            bad = (inputs[0] == 255)[..., None]
+            output.register_hook(lambda gradient: gradient.masked_fill(bad, math.nan))
+
+    stepper.model.model.get_input_embeddings().register_forward_hook(spoil)
+    assert math.isfinite(stepper.evaluate(examples).loss)
     optimizer = make_optimizer(stepper.model, OptimizerSettings())
-    with pytest.raises(RunError, match="file:2"):
+    before = [p.detach().clone() for p in stepper.model.parameters()]
+    with pytest.raises(RunError, match="file:2") as caught:
         update(stepper, optimizer, examples, lr=0.1, max_grad_norm=None)
+    assert "gradient norm nan" in str(caught.value)
+    assert "file:1" not in str(caught.value)
+    for old, new in zip(before, stepper.model.parameters(), strict=True):
+        assert torch.equal(old, new)
 
 
 def test_clipping_scales_the_whole_gradient(tiny_model):
