@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from preftune.objectives.logprobs import LogProbs
-from preftune.objectives.pairwise import dpo
+from preftune.objectives.losses.logistic import dpo
 
 
 @dataclass(frozen=True)

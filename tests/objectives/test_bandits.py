@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from preftune.objectives.likelihood import sft
+from preftune.objectives.losses.likelihood import sft
 from preftune.objectives.logprobs import LogProbs
 from preftune.objectives.metrics import measures
-from preftune.objectives.pairwise import dpo
+from preftune.objectives.losses.logistic import dpo
 from tests.objectives.pairs import policy_over
 
 REFERENCE = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from preftune.errors import ConfigError
-from preftune.objectives.catalogue import CATALOGUE, bind
-from preftune.objectives.pairwise import dpo
+from preftune.objectives.binding import bind
+from preftune.objectives.losses.logistic import dpo
 from tests.objectives.pairs import Pair, record
 
 
@@ -87,7 +87,7 @@ def test_messages_name_the_place_in_the_run_file() -> None:
 def test_checking_an_objective_imports_no_torch() -> None:
     code = (
         "import sys\n"
-        "from preftune.objectives.catalogue import bind\n"
+        "from preftune.objectives.binding import bind\n"
         "bind('dpo', {'beta': 0.2})\n"
         "sys.exit('torch' in sys.modules)\n"
     )

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, log_softmax
 
 from preftune.objectives import LogProbs
-from preftune.objectives.likelihood import sft
+from preftune.objectives.losses.likelihood import sft
 
 VOCABULARY = 11
 

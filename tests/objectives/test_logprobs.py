@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from preftune.objectives import LogProbs
-from preftune.objectives.pairwise import dpo
+from preftune.objectives.losses.logistic import dpo
 from tests.objectives.pairs import Pair, record
 
 

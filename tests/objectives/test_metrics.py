@@ -8,7 +8,7 @@ import torch
 
 from preftune.objectives import LogProbs
 from preftune.objectives.metrics import Measures, measures
-from preftune.objectives.pairwise import dpo
+from preftune.objectives.losses.logistic import dpo
 from tests.objectives.pairs import Pair, record
 
 GOOD = Pair(-40, -55, -42, -50)

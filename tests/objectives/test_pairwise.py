@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from preftune.objectives.pairwise import dpo
+from preftune.objectives.losses.logistic import dpo
 from tests.objectives.pairs import Pair, at_margin, close, gradients, loss_of, record
 
 # (log-prob chosen, rejected, reference's, tokens): at the start; good; displaced (the margin of

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import logsigmoid
 
-from preftune.objectives.pairwise import dpo
+from preftune.objectives.losses.logistic import dpo
 from tests.objectives.pairs import Pair, at_margin, close, gradients, loss_of, record
 
 nats = st.floats(-200.0, 0.0)

@@ -8,7 +8,7 @@ from preftune.batching import pack
 from preftune.errors import RunError
 from preftune.models import LogProbModel, load_model, logps
 from preftune.models.reference import score
-from preftune.objectives.catalogue import bind
+from preftune.objectives.binding import bind
 from preftune.records import Relation, TokenGroup, TokenResponse
 from preftune.training.config import OptimizerSettings
 from preftune.training.optimizer import make_optimizer

@@ -4,7 +4,7 @@ The responses of a group see their prompt and not each other; position ids resta
 prompt. One prompt is laid out once, whatever the number of its responses.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from preftune.batching.judgements import judgements_of
 from preftune.records import TokenGroup
 
 Array = NDArray[np.integer[Any]]
@@ -51,19 +52,17 @@ class Batch:
     """(token,) int64: the response a token belongs to."""
     group: Tensor
     """(response,) int64: the group a response belongs to."""
-    winner: Tensor
-    loser: Tensor
-    strength: Tensor
-    """(relation,) as in `LogProbs`."""
+    judgements: Mapping[str, Tensor]
+    """What was judged, by the names that `LogProbs` has for it; only what the data holds."""
     sources: tuple[str, ...] = ()
     """(group) `file:line` of each, for messages."""
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        names = ("ids", "positions", "predictor", "targets", "mask", "response")
-        names = (*names, "group", "winner", "loser", "strength")
+        names = ("ids", "positions", "predictor", "targets", "mask", "response", "group")
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in names}
-        return replace(self, **moved)
+        judged = {name: one.to(device, non_blocking=True) for name, one in self.judgements.items()}
+        return replace(self, **moved, judgements=judged)
 
 
 def pack(groups: Sequence[TokenGroup]) -> Batch:
@@ -106,7 +105,6 @@ def pack(groups: Sequence[TokenGroup]) -> Batch:
             cursor += count
         segments.append(Segment((start, prompt_end), tuple(ranges)))
         start = cursor
-    winner, loser, strength = _relations(groups)
     return Batch(
         ids=_join(ids),
         positions=_join(positions),
@@ -118,30 +116,10 @@ def pack(groups: Sequence[TokenGroup]) -> Batch:
         group=torch.from_numpy(
             np.repeat(np.arange(len(groups)), [len(group.responses) for group in groups])
         ),
-        winner=winner,
-        loser=loser,
-        strength=strength,
+        judgements=judgements_of(groups),
         sources=tuple(group.source for group in groups),
     )
 
 
 def _join(parts: Sequence[Array]) -> Tensor:
     return torch.from_numpy(np.concatenate(parts).astype(np.int64))
-
-
-def _relations(groups: Sequence[TokenGroup]) -> tuple[Tensor, Tensor, Tensor]:
-    winner: list[int] = []
-    loser: list[int] = []
-    strength: list[float] = []
-    first = 0
-    for group in groups:
-        for relation in group.relations:
-            winner.append(first + relation.winner)
-            loser.append(first + relation.loser)
-            strength.append(relation.strength)
-        first += len(group.responses)
-    return (
-        torch.tensor(winner, dtype=torch.int64),
-        torch.tensor(loser, dtype=torch.int64),
-        torch.tensor(strength, dtype=torch.float32),
-    )

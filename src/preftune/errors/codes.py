@@ -27,6 +27,7 @@ EXPLANATIONS: dict[str, str] = {
     "PT304": "The run file can't be read as YAML.",
     "PT305": "The run folder holds a run of another configuration. Nothing was overwritten.",
     "PT306": "The run folder can't be written, or is not a run folder.",
+    "PT307": "The objectives of a mixture can't be added up.",
     "PT400": "The model folder or hub name can't be loaded.",
     "PT401": "The model has no tokenizer.",
     "PT402": "The model's weights are pickles. preftune reads safetensors only.",

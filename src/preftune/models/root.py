@@ -56,9 +56,7 @@ class LogProbModel(nn.Module):
             mask=batch.mask,
             response=batch.response,
             group=batch.group,
-            winner=batch.winner,
-            loser=batch.loser,
-            strength=batch.strength,
+            **batch.judgements,
         )
 
 

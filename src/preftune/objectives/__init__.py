@@ -1,22 +1,26 @@
-"""Log-prob records, and the losses as pure functions of them.
+"""Log-prob records, and the losses as pure functions of them: `preftune.objectives.dpo` and so on.
 
 They are imported on first use: the catalogue beside them must not cost an import of torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+from preftune.objectives.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
-    from preftune.objectives.likelihood import sft
     from preftune.objectives.logprobs import LogProbs
-    from preftune.objectives.pairwise import dpo
 
-__all__ = ["LogProbs", "dpo", "sft"]
-
-_HOMES = {"LogProbs": "logprobs", "dpo": "pairwise", "sft": "likelihood"}
+__all__ = ["CATALOGUE", "LogProbs"]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"preftune.objectives.{_HOMES[name]}"), name)
+def __getattr__(name: str) -> Any:
+    if name == "LogProbs":
+        return resolve_name("preftune.objectives.logprobs:LogProbs")
+    if name in CATALOGUE:
+        return resolve_name(CATALOGUE[name].loss)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *CATALOGUE])

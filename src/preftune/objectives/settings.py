@@ -17,14 +17,17 @@ class Interval:
     high: float
     ends: Literal["()", "[)", "(]", "[]"]
     """Which ends belong to it: a square bracket does."""
+    whole: bool = False
+    """Only whole numbers."""
 
     def __contains__(self, value: float) -> bool:
         above = self.low <= value if self.ends[0] == "[" else self.low < value
         below = value <= self.high if self.ends[1] == "]" else value < self.high
-        return above and below
+        return above and below and not (self.whole and value % 1)
 
     def __str__(self) -> str:
-        return f"{self.ends[0]}{self.low:g}, {self.high:g}{self.ends[1]}"
+        numbers = f"{self.ends[0]}{self.low:g}, {self.high:g}{self.ends[1]}"
+        return f"the whole numbers of {numbers}" if self.whole else numbers
 
     def check(self, name: str, value: float) -> None:
         """Refuse a value outside.
@@ -36,7 +39,11 @@ class Interval:
             raise ValueError(f"{name} must be in {self}, got {value}.")
 
 
-BETA = Interval(0.0, inf, "()")
+POSITIVE = Interval(0.0, inf, "()")
+NOT_NEGATIVE = Interval(0.0, inf, "[)")
+REAL = Interval(-inf, inf, "()")
+SHARE = Interval(0.0, 1.0, "[]")
+BETA = POSITIVE
 LABEL_SMOOTHING = Interval(0.0, 0.5, "[)")
 
 
@@ -46,4 +53,6 @@ class Setting:
 
     default: float
     interval: Interval
+    """What is accepted."""
     summary: str
+    """What it does, and which values are sensible."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from preftune.records.groups import Relation
+from preftune.records.groups import Rating, Relation
 
 Ids = NDArray[np.int32]
 Mask = NDArray[np.bool_]
@@ -19,6 +19,11 @@ class TokenResponse:
     ids: Ids
     trained: Mask
     """True where the token is trained; later user and tool turns are context."""
+    rating: Rating | None = None
+    """As in `Response`."""
+    mismatched: bool = False
+    """It answers another prompt, and is only there to measure how far the policy has moved
+    where the data says nothing (KTO): never trained, and in no relation."""
 
     def __post_init__(self) -> None:
         assert self.ids.shape == self.trained.shape and self.ids.ndim == 1
@@ -33,6 +38,7 @@ class TokenGroup:
     responses: tuple[TokenResponse, ...]
     relations: tuple[Relation, ...] = ()
     source: str = ""
+    weight: float = 1.0
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property

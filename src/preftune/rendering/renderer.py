@@ -177,9 +177,13 @@ class Renderer:
             end = [] if closed or self.encoder.eos is None else [self.encoder.eos]
             yield TokenGroup(
                 prompt_ids=np.array(prompt, np.int32),
-                responses=tuple(_tokens(part, pieces, end) for part in split.responses),
+                responses=tuple(
+                    replace(_tokens(part, pieces, end), rating=response.rating)
+                    for part, response in zip(split.responses, group.responses, strict=True)
+                ),
                 relations=group.relations,
                 source=group.source,
+                weight=group.weight,
                 metadata=group.metadata,
             )
 

@@ -79,7 +79,8 @@ def fit(group: TokenGroup, *, limit: int, policy: Policy, keep: int) -> Fitted:
 
 def _cut_responses(group: TokenGroup, room: int, lengths: Sequence[int]) -> Fitted:
     cut = tuple(
-        TokenResponse(response.ids[:room], response.trained[:room]) for response in group.responses
+        replace(response, ids=response.ids[:room], trained=response.trained[:room])
+        for response in group.responses
     )
     ends = sum(length > room for length in lengths)
     fitted = distinct(replace(group, responses=cut), "truncation")

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from preftune.errors import ConfigError
-from preftune.objectives.catalogue import CATALOGUE, BoundObjective, bind
+from preftune.objectives.binding import BoundObjective, bind
 from preftune.training.config import RunSettings
 from preftune.training.yaml_file import Loader, Origins, flatten, read_yaml, write_yaml
 

@@ -14,7 +14,7 @@ from preftune.errors import RunError
 from preftune.models.precision import MatmulPrecision, matmuls_in
 from preftune.models.root import LogProbModel
 from preftune.objectives import LogProbs
-from preftune.objectives.catalogue import BoundObjective, Objective
+from preftune.objectives.binding import BoundObjective
 from preftune.objectives.metrics import Measures, measures
 from preftune.records import TokenGroup
 

@@ -3,18 +3,18 @@
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from preftune.objectives.logprobs import LogProbs
+from preftune.objectives.logprobs import LogProbs, in_expectation
 from preftune.objectives.settings import BETA, LABEL_SMOOTHING
 
 
 def dpo(logps: LogProbs, *, beta: float = 0.1, label_smoothing: float = 0.0) -> Tensor:
     """Logistic loss of the margin: how surprising the judgement is under the implicit reward.
 
-    L = q softplus(-beta h) + (1 - q) softplus(beta h),  q = p (1 - e) + (1 - p) e
+    L = (1 - e) softplus(-beta h) + e softplus(beta h)
 
-    p is the relation's strength (1 unless the judge doubted), e the label smoothing, and q the
-    probability that the winner really is better when each stated strength is flipped with
-    probability e. p = 1, e = 0 is DPO; p = 1 is cDPO. The minimum lies where beta h = logit q.
+    e is the label smoothing: 0 is DPO, above it cDPO, which takes each label to be flipped with
+    probability e. A relation's strength p enters by expectation: p L(h) + (1 - p) L(-h). The
+    minimum lies where beta h = logit q, with q = p (1 - e) + (1 - p) e.
 
     Only h matters, so both log-probs may fall together (watch `displacement`), and a pair says
     nothing about responses that are in no pair.
@@ -42,8 +42,17 @@ def dpo(logps: LogProbs, *, beta: float = 0.1, label_smoothing: float = 0.0) -> 
     """
     BETA.check("beta", beta)
     LABEL_SMOOTHING.check("label_smoothing", label_smoothing)
-    z = beta * logps.margins
-    p = logps.strength
-    q = p * (1 - label_smoothing) + (1 - p) * label_smoothing
-    # softplus(z) = -logsigmoid(-z); torch's softplus is linear above 20, logsigmoid is exact.
-    return -q * logsigmoid(z) - (1 - q) * logsigmoid(-z)
+
+    def loss(pair: LogProbs) -> Tensor:
+        return smoothed(beta * pair.margins, label_smoothing)
+
+    return in_expectation(loss, logps)
+
+
+def smoothed(z: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """(1 - e) softplus(-z) + e softplus(z): the logistic loss of a logit whose label may be wrong.
+
+    softplus(z) = -logsigmoid(-z): torch's softplus is linear above 20, logsigmoid is exact.
+    """
+    right = -logsigmoid(z)
+    return right if label_smoothing == 0 else right + label_smoothing * z
