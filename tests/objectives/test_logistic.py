@@ -4,17 +4,19 @@ from dataclasses import replace
 import pytest
 import torch
 
+from preftune.objectives.logprobs import LogProbs
 from preftune.objectives.losses.logistic import dpo
-from tests.objectives.pairs import Pair, at_margin, close, gradients, loss_of, record
+from tests.objectives.pairs import (
+    FIXTURES,
+    Pair,
+    at_margin,
+    close,
+    gradients,
+    loss_of,
+    record,
+    record_of_tokens,
+)
 
-# (log-prob chosen, rejected, reference's, tokens): at the start; good; displaced (the margin of
-# the good one, both log-probs lower); the wrong way.
-FIXTURES = {
-    "start": Pair(-42, -50, -42, -50, 20, 25),
-    "good": Pair(-40, -55, -42, -50, 20, 25),
-    "displaced": Pair(-45, -60, -42, -50, 20, 25),
-    "wrong": Pair(-44, -49, -42, -50, 20, 25),
-}
 # Loss and slope by the rejected log-prob, from 40-digit arithmetic.
 GOLDEN = [
     ("start", 0.0, 0.69314718, 0.05),
@@ -43,16 +45,7 @@ def test_golden_values(
 
 
 def test_golden_values_from_tokens() -> None:
-    def tokens(*values: float) -> list[torch.Tensor]:
-        return [torch.tensor(values, dtype=torch.float64)]
-
-    logps = record(Pair(0, 0, 0, 0)).of_pairs(
-        tokens(-0.5, -1.0, -0.2),
-        tokens(-1.2, -0.3, -0.8, -2.0, -0.1),
-        reference_chosen=tokens(-0.6, -0.9, -0.4),
-        reference_rejected=tokens(-1.0, -0.5, -0.7, -1.5, -0.2),
-    )
-    logps = replace(logps, tokens=logps.tokens.requires_grad_())
+    logps = record_of_tokens()
     torch.testing.assert_close(logps.sums.tolist(), [-1.7, -4.4])
     torch.testing.assert_close(logps.reference_sums.tolist(), [-1.9, -3.9])
     torch.testing.assert_close(logps.log_ratios.tolist(), [0.2, -0.5])
@@ -134,12 +127,10 @@ def test_four_ranked_responses_are_six_pairs() -> None:
     policy = [-3.0, -5.0, -4.0, -9.0]
     reference = [-4.0, -4.0, -4.5, -7.0]
     relations = [(i, j) for i in range(4) for j in range(i + 1, 4)]
-    group = replace(
-        record(Pair(-3, -5, -4, -4, 1, 1), Pair(-4, -9, -4.5, -7, 1, 1)),
-        group=torch.zeros(4, dtype=torch.int64),
-        winner=torch.tensor([i for i, _ in relations]),
-        loser=torch.tensor([j for _, j in relations]),
-        strength=torch.ones(6, dtype=torch.float64),
+    group = LogProbs.of_groups(
+        [[torch.tensor([value], dtype=torch.float64) for value in policy]],
+        reference=[[torch.tensor([value], dtype=torch.float64) for value in reference]],
+        relations=relations,
     )
     alone = [loss_of(Pair(policy[i], policy[j], reference[i], reference[j])) for i, j in relations]
     torch.testing.assert_close(dpo(group).tolist(), alone)
