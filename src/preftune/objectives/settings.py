@@ -56,3 +56,7 @@ class Setting:
     """What is accepted."""
     summary: str
     """What it does, and which values are sensible."""
+
+WHOLE = Interval(0.0, inf, "[)", whole=True)
+SWITCH = Interval(0.0, 1.0, "[]", whole=True)
+BELOW_ONE = Interval(0.0, 1.0, "[)")
