@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
 from operator import add
@@ -15,11 +16,17 @@ GOOD = Pair(-40, -55, -42, -50)
 DISPLACED = Pair(-45, -60, -42, -50)
 WRONG = Pair(-44, -49, -42, -50)
 TIED = Pair(-42, -50, -42, -50)
+
+
+def reward(beta: float) -> Callable[[LogProbs], torch.Tensor]:
+    return lambda logps: beta * logps.log_ratios
+
+
 PAIRS = (GOOD, DISPLACED, WRONG, TIED)
 
 
 def test_figures_of_pairs() -> None:
-    means = measures(record(*PAIRS), beta=0.1).means()
+    means = measures(record(*PAIRS), reward(0.1)).means()
     kl = means.pop("kl")
     expected = {
         "logps_chosen": -(40 + 45 + 44 + 42) / 4,
@@ -71,7 +78,7 @@ def test_kl_agrees_with_the_known_value_on_samples_of_the_policy() -> None:
 
 
 def test_at_the_start_all_is_neutral() -> None:
-    means = measures(record(TIED, TIED), beta=0.1).means()
+    means = measures(record(TIED, TIED), reward(0.1)).means()
     neutral = {"accuracy": 0.5, "margin": 0, "displacement": 0, "kl": 0}
     assert {name: means[name] for name in neutral} == neutral
     assert means["rewards_chosen"] == means["rewards_rejected"] == 0
@@ -79,8 +86,8 @@ def test_at_the_start_all_is_neutral() -> None:
 
 @pytest.mark.parametrize("parts", [((GOOD, DISPLACED), (WRONG, TIED)), ((GOOD,), PAIRS[1:])])
 def test_micro_batches_add_up_to_the_whole(parts: tuple[tuple[Pair, ...], ...]) -> None:
-    whole = measures(record(*PAIRS), beta=0.3)
-    total = reduce(add, [measures(record(*part), beta=0.3) for part in parts])
+    whole = measures(record(*PAIRS), reward(0.3))
+    total = reduce(add, [measures(record(*part), reward(0.3)) for part in parts])
     assert total.names == whole.names
     torch.testing.assert_close(total.sums, whole.sums)
     torch.testing.assert_close(total.counts, whole.counts, rtol=0, atol=0)
@@ -90,20 +97,20 @@ def test_only_what_the_record_can_say() -> None:
     pairs = record(GOOD)
     assert "rewards_chosen" not in measures(pairs).names
     without_reference = replace(pairs, reference=None)
-    assert measures(without_reference, beta=0.1).names == ("logps_chosen", "logps_rejected")
+    assert measures(without_reference).names == ("logps_chosen", "logps_rejected")
     none = torch.zeros(0, dtype=torch.int64)
-    demonstrations = replace(without_reference, winner=none, loser=none, strength=torch.zeros(0))
+    demonstrations = replace(without_reference, winner=none, loser=none)
     assert measures(demonstrations).means() == {"logps": pytest.approx(-47.5)}
 
 
 def test_different_kinds_do_not_add() -> None:
     with pytest.raises(ValueError, match="different kinds"):
-        measures(record(GOOD), beta=0.1) + measures(record(GOOD))
+        measures(record(GOOD), reward(0.1)) + measures(record(GOOD))
 
 
 def test_no_gradient_flows_and_sums_are_exact() -> None:
     logps = record(GOOD, dtype=torch.float32)
-    result = measures(logps, beta=0.1)
+    result = measures(logps, reward(0.1))
     assert result.sums.dtype == torch.float64
     assert not result.sums.requires_grad
     dpo(logps).sum().backward()
@@ -121,7 +128,7 @@ def test_equal_but_for_rounding_is_a_tie() -> None:
     policy = LogProbs.of_pairs(
         [chosen[0] * (1 + 2e-7)], rejected, reference_chosen=chosen, reference_rejected=rejected
     )
-    means = measures(policy, 0.1).means()
+    means = measures(policy, reward(0.1)).means()
     assert means["margin"] != 0
     assert means["accuracy"] == 0.5
     assert means["displacement"] == 0

@@ -12,7 +12,9 @@ from preftune.objectives.binding import bind
 from preftune.records import Relation, TokenGroup, TokenResponse
 from preftune.training.config import OptimizerSettings
 from preftune.training.optimizer import make_optimizer
-from preftune.training.step import Example, Stepper, denominator, update
+from preftune.training.denominators import denominators
+from preftune.training.step import Example, Stepper
+from preftune.training.update import update
 
 
 def side(*ids, trained=None):
@@ -93,9 +95,8 @@ def test_denominators_are_counted_from_the_data():
         TokenGroup(prompt, three, ranked),
         TokenGroup(prompt, (side(1, 2, trained=[False, True]), side(3)), (Relation(1, 0),)),
     ]
-    examples = [Example(group) for group in made]
-    assert denominator(bind("dpo", {}).objective, examples) == 4
-    assert denominator(bind("sft", {}).objective, examples) == 6
+    assert denominators(bind("dpo"), made) == [4]
+    assert denominators(bind("sft"), made) == [2 + 1]
     assert pack(made).mask.sum() == 6
 
 

@@ -44,8 +44,9 @@ class Objective:
     the loss takes beside its settings. Kept from step to step and in the checkpoint."""
     mismatched: bool = False
     """It needs every prompt also with the response of another one (KTO's estimate of the KL)."""
-    margins: bool = False
-    """It needs to know how much better the chosen response was judged."""
+    margins: Literal["no", "any", "positive"] = "no"
+    """Whether it needs to know how much better the chosen response was judged, and which it can
+    learn from."""
     soft: bool = True
     """It can learn from judgements made with doubt: strength below 1."""
     weighted: bool = True

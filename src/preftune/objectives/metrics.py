@@ -1,15 +1,19 @@
 """What the metric log says about a batch, as sums that add up over micro-batches and processes."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from preftune.objectives.logprobs import LogProbs
 
+Reward = Callable[[LogProbs], Tensor]
+"""(response,) the implicit reward that an objective compares."""
+
 ROUNDING = 16
-"""Units in the last place of a pair's log-probs within which two sums count as equal: a tie. The
-same tokens scored in another micro-batch differ by a few."""
+"""Units in the last place of the log-probs within which two rewards count as equal: a tie. The same
+tokens scored in another micro-batch differ by a few."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,26 +34,34 @@ class Measures:
             raise ValueError(f"Measures of different kinds: {self.names} and {other.names}.")
         return Measures(self.names, self.sums + other.sums, self.counts + other.counts)
 
+    def times(self, factor: int) -> "Measures":
+        """Each sum and count so many times."""
+        return Measures(self.names, self.sums * factor, self.counts * factor)
+
     def means(self) -> dict[str, float]:
         """The mean of each; NaN where nothing was counted. One transfer from the device."""
         means = (self.sums / self.counts).cpu().numpy()
         return {name: float(mean) for name, mean in zip(self.names, means, strict=True)}
 
 
-def measures(logps: LogProbs, beta: float | None = None) -> Measures:
+def measures(logps: LogProbs, reward: Reward | None = None) -> Measures:
     """Statistics of a batch, without gradient.
 
-    Of every record, in nats:
-        logps: log-prob of a response.
+    Of every record, in nats, over the responses to their own prompt:
+        logps: log-prob of a response; split by side where the record has relations or thumbs.
 
-    Of a record with relations, over pairs:
+    Of a record with relations (ties and mismatched responses do not count), over pairs:
         logps_chosen, logps_rejected: log-prob of a response, nats.
+        accuracy: the winner's reward is larger; a tie (equal but for rounding), as at the start,
+            counts one half. Without `reward` and with a reference, of the log-ratios.
+        rewards_chosen, rewards_rejected: the objective's implicit reward; only with `reward`.
 
     Of a record with relations and a reference, over pairs:
-        accuracy: h > 0; a tie (equal but for rounding), as at the start, counts one half.
-        margin: h, nats (the reward margin is beta h).
-        rewards_chosen, rewards_rejected: beta times the log-ratio; only with `beta`.
+        margin: h, nats, whatever the objective compares.
         displacement: the chosen log-prob lies below the reference's.
+
+    Of a record with thumbs:
+        logps_good, logps_bad, rewards_good, rewards_bad: over the responses of each kind.
 
     Of a record with a reference, over responses:
         kl: 1/2 sum_t (log-ratio of token t)^2, nats (Schulman's k2). It estimates
@@ -59,7 +71,7 @@ def measures(logps: LogProbs, beta: float | None = None) -> Measures:
 
     Args:
         logps: Record.
-        beta: The objective's beta, where it has one.
+        reward: (response,) implicit rewards of a record under the objective.
 
     Example:
         >>> yes, no = [torch.tensor([-1.0, -2.0])], [torch.tensor([-4.0])]
@@ -68,43 +80,81 @@ def measures(logps: LogProbs, beta: float | None = None) -> Measures:
         0.5
     """
     logps = logps.detach()
-    over_pairs: dict[str, Tensor] = {}
-    over_responses = {"logps": logps.sums}
-    if logps.reference is not None:
-        over_responses["kl"] = _squared_log_ratios(logps, logps.reference)
+    own = None if logps.mismatched is None else ~logps.mismatched
+    found: list[Statistic] = []
     if logps.winner.shape[0] > 0:
-        over_pairs = _of_pairs(logps, beta)
-        del over_responses["logps"]  # told apart by side above
-    everything = over_pairs | over_responses
-    return Measures(
-        names=tuple(everything),
-        sums=torch.stack([values.sum(dtype=torch.float64) for values in everything.values()]),
-        counts=logps.sums.new_tensor(
-            [len(values) for values in everything.values()], dtype=torch.float64
-        ),
-    )
+        found += _of_pairs(logps, reward)
+    elif logps.good is not None:
+        found += _of_thumbs(logps, logps.good, reward)
+    else:
+        found.append(("logps", logps.sums, own))
+    if logps.reference is not None:
+        found.append(("kl", _squared_log_ratios(logps, logps.reference), own))
+    return _measures(found)
 
 
-def _of_pairs(logps: LogProbs, beta: float | None) -> dict[str, Tensor]:
+Statistic = tuple[str, Tensor, Tensor | None]
+"""Name, values, and which of them count (all where none)."""
+
+
+def _measures(found: Sequence[Statistic]) -> Measures:
+    sums: list[Tensor] = []
+    counts: list[Tensor] = []
+    for _, values, counted in found:
+        wide = values.to(torch.float64)
+        sums.append((wide if counted is None else torch.where(counted, wide, 0.0)).sum())
+        counts.append(
+            wide.new_tensor(len(wide)) if counted is None else counted.sum(dtype=torch.float64)
+        )
+    return Measures(tuple(name for name, _, _ in found), torch.stack(sums), torch.stack(counts))
+
+
+def _of_pairs(logps: LogProbs, reward: Reward | None) -> list[Statistic]:
     sums = logps.sums
-    statistics = {"logps_chosen": sums[logps.winner], "logps_rejected": sums[logps.loser]}
-    if logps.reference is None:
-        return statistics
-    margin, ratios = logps.margins, logps.log_ratios
-    rounding = (
-        ROUNDING * torch.finfo(sums.dtype).eps * (sums[logps.winner] + sums[logps.loser]).abs()
-    )
-    statistics |= {
-        "accuracy": ((margin > rounding).to(sums) - (margin < -rounding).to(sums) + 1) / 2,
-        "margin": margin,
-        "displacement": ratios[logps.winner] < -rounding,
-    }
-    if beta is not None:
-        statistics |= {
-            "rewards_chosen": beta * ratios[logps.winner],
-            "rewards_rejected": beta * ratios[logps.loser],
-        }
-    return statistics
+    judged = None if logps.tie is None else ~logps.tie
+    winner, loser = logps.winner, logps.loser
+    found: list[Statistic] = [
+        ("logps_chosen", sums[winner], judged),
+        ("logps_rejected", sums[loser], judged),
+    ]
+    if logps.reference is not None:
+        rounding = ROUNDING * torch.finfo(sums.dtype).eps * sums.abs()
+        fallen = logps.log_ratios < -rounding
+        found.append(("margin", logps.margins, judged))
+        found.append(("displacement", fallen[winner], judged))
+        reward = reward or _log_ratio
+    if reward is not None:
+        values, noise = _with_rounding(logps, reward)
+        gap, doubt = logps.difference(values), noise[winner] + noise[loser]
+        accuracy = ((gap > doubt).to(sums) - (gap < -doubt).to(sums) + 1) / 2
+        found.append(("accuracy", accuracy, judged))
+        if reward is not _log_ratio:
+            found.append(("rewards_chosen", values[winner], judged))
+            found.append(("rewards_rejected", values[loser], judged))
+    return found
+
+
+def _with_rounding(logps: LogProbs, reward: Reward) -> tuple[Tensor, Tensor]:
+    """(response,) rewards, and by how much rounding of the log-probs may have moved each."""
+    tokens = logps.tokens.detach().requires_grad_()
+    with torch.enable_grad():
+        values = reward(replace(logps, tokens=tokens))
+    (slope,) = torch.autograd.grad(values.sum(), tokens)
+    eps = torch.finfo(tokens.dtype).eps
+    return values.detach(), ROUNDING * eps * logps.add_up((slope * tokens.detach()).abs())
+
+
+def _log_ratio(logps: LogProbs) -> Tensor:
+    return logps.log_ratios
+
+
+def _of_thumbs(logps: LogProbs, good: Tensor, reward: Reward | None) -> list[Statistic]:
+    found: list[Statistic] = []
+    for name, counted in (("good", good > 0), ("bad", good < 0)):
+        found.append((f"logps_{name}", logps.sums, counted))
+        if reward is not None:
+            found.append((f"rewards_{name}", reward(logps), counted))
+    return found
 
 
 def _squared_log_ratios(logps: LogProbs, reference: Tensor) -> Tensor:

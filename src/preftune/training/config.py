@@ -33,6 +33,27 @@ class DataSettings(Settings):
     """Read at most so many rows."""
 
 
+    convert: str | None = None
+    """Make other judgements of those in the file: `best-versus-worst`, `thumbs` and so on."""
+    minimum_gap: Annotated[float, Field(ge=0)] | None = None
+    """Smallest difference of two ratings that makes a pair, where ratings are converted."""
+
+
+class ReferenceSettings(Settings):
+    """What the policy is tied to: its own start, unless it moves (TR-DPO, arXiv:2404.09656)."""
+
+    every: Annotated[int, Field(gt=0)] | None = None
+    """Optimiser steps between two moves of the reference towards the policy; null: it stays."""
+    mix: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Share of the policy in the moved reference: 1 copies the policy (hard), less is soft."""
+
+    @model_validator(mode="after")
+    def _mix_needs_every(self) -> "ReferenceSettings":
+        if self.mix is not None and self.every is None:
+            raise ValueError("mix has no effect without reference.every: the reference stays")
+        return self
+
+
 class RenderingSettings(Settings):
     """How rows become tokens."""
 
@@ -73,8 +94,10 @@ class RunSettings(Settings):
     model: str
     """Folder or hub name of a causal language model, or a run folder of preftune."""
     data: DataSettings
-    objective: dict[str, Any]
-    """`name` and the settings of its loss: `{name: dpo, beta: 0.1}`."""
+    objective: dict[str, Any] | list[dict[str, Any]]
+    """`name` and the settings of its loss: `{name: dpo, beta: 0.1}`. A list is minimised as a sum,
+    each with a `weight`: `[{name: dpo}, {name: sft, weight: 0.2}]`."""
+    reference: ReferenceSettings = ReferenceSettings()
     rendering: RenderingSettings = RenderingSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     precision: Precision = "auto"
@@ -102,9 +125,10 @@ class RunSettings(Settings):
             whole["objective"] = {"name": whole["objective"]}
         return whole
 
-    @field_validator("objective")
+    @field_validator("objective", mode="before")
     @classmethod
-    def _named(cls, objective: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(objective.get("name"), str):
-            raise ValueError("an objective needs a name, such as dpo")
+    def _named(cls, objective: Any) -> Any:
+        given: list[Any] = objective if isinstance(objective, list) else [objective]
+        if not all(isinstance(part, dict) and isinstance(part.get("name"), str) for part in given):
+            raise ValueError("an objective needs a name, such as {name: dpo}")
         return objective

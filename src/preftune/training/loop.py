@@ -13,7 +13,8 @@ from preftune.training.config import RunSettings
 from preftune.training.folder import RunFolder
 from preftune.training.metrics import MetricLog, Speed
 from preftune.training.optimizer import learning_rate
-from preftune.training.step import Example, Outcome, Stepper, update
+from preftune.training.step import Example, Outcome, Stepper
+from preftune.training.update import update
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

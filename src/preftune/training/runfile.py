@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from preftune.errors import ConfigError
-from preftune.objectives.binding import BoundObjective, bind
+from preftune.objectives.binding import BoundObjective, bind, bind_mixture
+from preftune.sources import CONVERSIONS
 from preftune.training.config import RunSettings
 from preftune.training.yaml_file import Loader, Origins, flatten, read_yaml, write_yaml
 
@@ -65,6 +66,8 @@ def resolve(
 
 def bind_objective(settings: RunSettings) -> BoundObjective:
     """The objective with its settings checked. `ConfigError` names what does not fit."""
+    if isinstance(settings.objective, list):
+        return bind_mixture(settings.objective)
     chosen = dict(settings.objective)
     return bind(chosen.pop("name"), chosen)
 
@@ -72,13 +75,56 @@ def bind_objective(settings: RunSettings) -> BoundObjective:
 def _fill_in(settings: RunSettings) -> RunSettings:
     """The defaults that the objective decides: its own settings and its learning rate."""
     bound = bind_objective(settings)
-    lr = settings.optimizer.lr or bound.objective.learning_rate
+    _check_uses(settings, bound)
+    whole = [{"name": part.objective.name, **part.settings} for part in bound.parts]
+    objective: Any = whole[0]
+    if isinstance(settings.objective, list):
+        objective = [
+            {**chosen, "weight": part.weight}
+            for chosen, part in zip(whole, bound.parts, strict=True)
+        ]
+    lr = settings.optimizer.lr or bound.learning_rate
+    reference = settings.reference
+    if reference.every is not None and reference.mix is None:
+        reference = reference.model_copy(update={"mix": 1.0})
     return settings.model_copy(
         update={
-            "objective": {"name": bound.objective.name, **bound.settings},
+            "objective": objective,
+            "reference": reference,
             "optimizer": settings.optimizer.model_copy(update={"lr": lr}),
         }
     )
+
+
+def _check_uses(settings: RunSettings, bound: BoundObjective) -> None:
+    """Refuse options that the objective or the conversion makes idle."""
+    if settings.reference.every is not None and bound.reference == "none":
+        raise ConfigError(
+            "PT303",
+            f"`{bound.name}` has no reference that could move.",
+            why="a setting without effect would make the run something else than it says.",
+            fix="leave reference.every out, or choose an objective with a reference.",
+            where="reference.every",
+        )
+    name = settings.data.convert
+    if name is not None and name not in CONVERSIONS:
+        close = get_close_matches(name, CONVERSIONS, n=1)
+        guess = f"did you mean `{close[0]}`? " if close else ""
+        raise ConfigError(
+            "PT301",
+            f"there is no conversion `{name}`.",
+            why="it decides which judgements are learnt from.",
+            fix=f"{guess}the conversions are: {', '.join(CONVERSIONS)}.",
+            where="data.convert",
+        )
+    if settings.data.minimum_gap is not None and name is None:
+        raise ConfigError(
+            "PT303",
+            "data.minimum_gap is only used by a conversion, and none is named.",
+            why="a setting without effect would make the run something else than it says.",
+            fix="name one with data.convert, or leave data.minimum_gap out.",
+            where="data.minimum_gap",
+        )
 
 
 def _parse_set(text: str) -> tuple[str, Any]:
@@ -112,9 +158,13 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
 
 def _name_the_out_folder(tree: dict[str, Any]) -> None:
     """`runs/MODEL-OBJECTIVE` where no folder is named."""
-    objective: Any = tree.get("objective")
-    if isinstance(objective, dict):
-        objective = cast(dict[str, Any], objective).get("name")
+    given: Any = tree.get("objective")
+    parts: list[Any] = given if isinstance(given, list) else [given]  # pyright: ignore[reportUnknownVariableType]
+    names = [
+        cast(dict[str, Any], part).get("name") if isinstance(part, dict) else part
+        for part in parts
+    ]
+    objective = "+".join(map(str, names)) if all(isinstance(name, str) for name in names) else None
     if "out" not in tree and isinstance(tree.get("model"), str) and isinstance(objective, str):
         base = Path(tree["model"]).name or "model"
         tree["out"] = f"runs/{base}-{objective}"
@@ -179,7 +229,7 @@ def _hint(key: str) -> str:
         "model": ": name one with --model",
         "data": ": name a file with --data",
         "data.train": ": name a file with --data",
-        "objective": f": name one with --objective ({', '.join(CATALOGUE)})",
+        "objective": ": name one with --objective (`preftune objectives ls` lists them)",
         "out": ": name a run folder with --out",
     }.get(key, "")
 

@@ -1,8 +1,7 @@
-"""One optimiser step: micro-batches in, one update out, each example weighing what it should."""
+"""One optimiser step: micro-batches in, one gradient out, each example weighing what it should."""
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -10,24 +9,32 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preftune.batching import fill_windows, pack
-from preftune.errors import RunError
 from preftune.models.precision import MatmulPrecision, matmuls_in
 from preftune.models.root import LogProbModel
 from preftune.objectives import LogProbs
-from preftune.objectives.binding import BoundObjective
+from preftune.objectives.binding import BoundObjective, State
 from preftune.objectives.metrics import Measures, measures
 from preftune.records import TokenGroup
-
-NAMED_ROWS = 5
-"""Rows named in the message about a non-finite loss."""
+from preftune.training import processes
+from preftune.training.denominators import denominators
+from preftune.training.whole_step import Places, WholeStep
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A group and, where the objective needs it, the reference's log-probs of its responses."""
+    """A group and, where the cache serves it, the reference's log-probs of its responses."""
 
     group: TokenGroup
     reference: NDArray[np.float32] | None = None
+
+    def matched(self) -> "Example":
+        """Without the response of another prompt, which stands last and is never trained."""
+        if not self.group.responses[-1].mismatched:
+            return self
+        own = self.group.responses[:-1]
+        tokens = sum(len(response.ids) for response in own)
+        reference = None if self.reference is None else self.reference[:tokens]
+        return Example(replace(self.group, responses=own), reference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,125 +50,121 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stepper:
-    """Runs the objective over examples, in micro-batches of `tokens_per_batch` tokens."""
+    """Runs the objective over examples, in micro-batches of `tokens_per_batch` tokens.
+
+    How a step is cut into micro-batches, and over how many processes, changes nothing but rounding:
+    losses are divided by counts over the whole step, and objectives that need statistics of the
+    whole step see all of it at once.
+    """
 
     model: LogProbModel
     objective: BoundObjective
     tokens_per_batch: int
     precision: MatmulPrecision
+    reference: LogProbModel | None = None
+    """Kept live where the cache can't serve it: it moves, or its whole distribution is needed."""
+    states: list[State] = field(default_factory=list[State])
+    """What each part of the objective keeps from step to step."""
+
+    def __post_init__(self) -> None:
+        self.states.extend({} for _ in self.objective.parts[len(self.states) :])
 
     def train(self, examples: Sequence[Example]) -> Outcome:
         """Add up the gradient of the step's loss. The caller clips and updates."""
-        return self._run(examples, learn=True)
+        outcome = self._run(examples, learn=True)
+        processes.add_up_gradients(self.model)
+        return outcome
 
     def evaluate(self, examples: Sequence[Example]) -> Outcome:
-        """The same figures without gradient."""
+        """The same figures without gradient, and without a trace in `states`."""
         with torch.no_grad():
             return self._run(examples, learn=False)
 
     def _run(self, examples: Sequence[Example], *, learn: bool) -> Outcome:
-        count = denominator(self.objective.objective, examples)
-        total = torch.zeros((), dtype=torch.float64, device=self.model.device)
-        sums: Measures | None = None
-        for logps in self._forward(examples):
-            # Divided by the whole step's count: how the step is cut must not change the result.
-            loss = self.objective(logps).sum() / count
-            if learn:
-                loss.backward()
-            total += loss.detach()
-            part = measures(logps, self.objective.beta)
-            sums = part if sums is None else sums + part
-        assert sums is not None, "a step holds at least one example"
+        counts = denominators(self.objective, [example.group for example in examples])
+        batches = fill_windows([one.group.length for one in examples], self.tokens_per_batch)
+        if self._needs_two_passes(batches):
+            total, sums = self._in_two_passes(examples, batches, counts, learn=learn)
+        else:
+            total, sums = self._in_one_pass(examples, batches, counts, learn=learn)
         tokens = sum(example.group.length for example in examples)
         return Outcome(total.item(), sums.means(), tokens)
 
-    def _forward(self, examples: Sequence[Example]) -> Iterator[LogProbs]:
-        for part in fill_windows(
-            [example.group.length for example in examples], self.tokens_per_batch
-        ):
-            yield self.forward([examples[index] for index in part])
+    def _needs_two_passes(self, batches: Sequence[Sequence[int]]) -> bool:
+        """Statistics of the whole step are needed, and no one micro-batch is the whole step."""
+        cut = len(batches) > 1 or processes.count() > 1
+        return self.objective.whole_step and (cut or self.objective.mismatched)
+
+    def _in_one_pass(
+        self,
+        examples: Sequence[Example],
+        batches: Sequence[list[int]],
+        counts: Sequence[float],
+        *,
+        learn: bool,
+    ) -> tuple[Tensor, Measures]:
+        """Each micro-batch forward and backward in turn."""
+        total = torch.zeros((), dtype=torch.float64, device=self.model.device)
+        sums: Measures | None = None
+        share = processes.share(batches)
+        for part in share or batches[:1]:  # a process without work still says what is measured
+            logps = self.forward([examples[index] for index in part])
+            loss = self.loss(logps, counts, learn=learn) * bool(share)
+            if learn:
+                loss.backward()
+            total += loss.detach()
+            found = measures(logps, self.objective.parts[0].reward).times(int(bool(share)))
+            sums = found if sums is None else sums + found
+        assert sums is not None, "a step holds at least one example"
+        processes.add_up(total, sums.sums, sums.counts)
+        return total, sums
+
+    def _in_two_passes(
+        self,
+        examples: Sequence[Example],
+        batches: Sequence[list[int]],
+        counts: Sequence[float],
+        *,
+        learn: bool,
+    ) -> tuple[Tensor, Measures]:
+        """Score everything without gradient, differentiate the whole, then go back in parts."""
+        whole = WholeStep([example.group for example in examples], self.model.device)
+        with torch.no_grad():
+            for part in processes.share(batches):
+                whole.take(part, self.forward([examples[index] for index in part]))
+        record = whole.record()
+        with torch.set_grad_enabled(learn):
+            loss = self.loss(record, counts, learn=learn)
+        if learn:
+            slopes = whole.slopes(loss, record)
+            for part in processes.share(batches):
+                # What answers another prompt has no gradient: it is left out of this pass.
+                logps = self.forward([examples[index].matched() for index in part])
+                slopes.send_back(logps, Places.matched(whole, part))
+        return loss.detach().double(), measures(record, self.objective.parts[0].reward)
+
+    def loss(self, logps: LogProbs, counts: Sequence[float], *, learn: bool = False) -> Tensor:
+        """The objective of one record, each part over its count of the whole step."""
+        total = torch.zeros((), dtype=torch.float64, device=logps.tokens.device)
+        for number, (part, count) in enumerate(zip(self.objective.parts, counts, strict=True)):
+            state = self.states[number]
+            if part.objective.running and (learn or not state):
+                state = part.next_state(logps.detach(), state)
+            if learn:
+                self.states[number] = state
+            total = total + part.weight * part(logps, state).sum() / count
+        return total
 
     def forward(self, examples: Sequence[Example]) -> LogProbs:
         """Log-probs of one micro-batch, with the reference's beside them."""
         batch = pack([example.group for example in examples]).to(self.model.device)
+        asked = self.objective.vocabulary
         with matmuls_in(self.precision, self.model.device):
-            logps = self.model(batch)
+            logps = self.model(
+                batch, collision="collision" in asked, kl="kl" in asked, reference=self.reference
+            )
         references = [example.reference for example in examples]
-        if references[0] is None:
+        if self.reference is not None or references[0] is None:
             return logps
         joined = np.concatenate([array for array in references if array is not None])
         return logps.with_reference(torch.from_numpy(joined).to(logps.tokens))
-
-
-def denominator(objective: Objective, examples: Sequence[Example]) -> int:
-    """What the sum of the losses is divided by: counted over the step, before the model runs."""
-    groups = [example.group for example in examples]
-    match objective.denominator:
-        case "pairs":
-            return sum(len(group.relations) for group in groups)
-        case "prompts":
-            return len(groups)
-        case "responses":
-            return sum(len(group.responses) for group in groups)
-        case "tokens":
-            return sum(int(side.trained.sum()) for group in groups for side in group.responses)
-
-
-def update(
-    stepper: Stepper,
-    optimizer: torch.optim.Optimizer,
-    examples: Sequence[Example],
-    *,
-    lr: float,
-    max_grad_norm: float | None,
-) -> tuple[Outcome, float]:
-    """Gradient, checks, clipping, one AdamW update. Returns the figures and the gradient norm.
-
-    Raises:
-        RunError: loss or gradient is not finite (PT500); the weights are as before.
-    """
-    outcome = stepper.train(examples)
-    parameters = list(stepper.model.parameters())
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    grad_norm = norm.item()
-    if not (math.isfinite(outcome.loss) and math.isfinite(grad_norm)):
-        optimizer.zero_grad(set_to_none=True)
-        raise _not_finite(stepper, examples, outcome.loss, grad_norm)
-    if max_grad_norm is not None:
-        torch.nn.utils.clip_grads_with_norm_(parameters, max_grad_norm, norm)
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return outcome, grad_norm
-
-
-def _not_finite(
-    stepper: Stepper, examples: Sequence[Example], loss: float, grad_norm: float
-) -> RunError:
-    """Name the rows: each example of the step is run alone."""
-    culprits = [example.group.source for example in examples if not _is_finite(stepper, example)]
-    stepper.model.zero_grad(set_to_none=True)
-    alone = culprits or [example.group.source for example in examples]
-    shown = ", ".join(alone[:NAMED_ROWS])
-    more = f" and {len(alone) - NAMED_ROWS:,} more" if len(alone) > NAMED_ROWS else ""
-    return RunError(
-        "PT500",
-        f"the loss is {loss} and the gradient norm {grad_norm}"
-        + ("; the rows that do it: " if culprits else "; no row does it alone; the step holds: ")
-        + shown
-        + more
-        + ".",
-        why="an update with it would destroy the weights; they are as before this step.",
-        fix="look at the rows, lower optimizer.lr, or set precision=float32.",
-    )
-
-
-def _is_finite(stepper: Stepper, example: Example) -> bool:
-    stepper.model.zero_grad(set_to_none=True)
-    loss: Tensor = stepper.objective(stepper.forward([example])).sum()
-    if not loss.isfinite():
-        return False
-    loss.backward()
-    gradients = [p.grad for p in stepper.model.parameters() if p.grad is not None]
-    return bool(torch.nn.utils.get_total_norm(gradients).isfinite())

@@ -1,0 +1,265 @@
+"""Whether groups are what an objective learns from, and as it takes them. Nothing is guessed:
+where another shape would have to be made of them, the message names the conversion.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from preftune.errors import DataError
+from preftune.objectives.binding import BoundObjective, Part
+from preftune.objectives.declaration import Data
+from preftune.records import Exclusion, Group, Rating, Relation, Response, preferred
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Groups as the objective takes them."""
+
+    groups: list[Group]
+    exclusions: list[Exclusion]
+    """Well-formed groups that it can't learn from, such as ties."""
+    said: list[str]
+    """What was done, in sentences."""
+
+
+def fit(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
+    """The groups as the objective takes them.
+
+    Raises:
+        DataError: they hold judgements of another kind, or lack margins; or they hold doubt or
+            weights that the objective would ignore (PT105).
+    """
+    kinds = objective.data
+    main = next((kind for kind in kinds if kind not in ("demonstrations", "thumbs")), kinds[0])
+    if main == "demonstrations" and "thumbs" in kinds:
+        main = "thumbs"
+    fitted = _TAKEN_AS[main](groups, objective)
+    if main == "pairs" and "thumbs" in kinds:
+        fitted.groups[:] = [_with_thumbs(group) for group in fitted.groups]
+        fitted.said.append("Of each pair the chosen response counts as good, the other as bad.")
+    for part in objective.parts:
+        _check_judgements(fitted.groups, part)
+    return fitted
+
+
+def _as_demonstrations(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
+    fitted = Fitted([], [], [])
+    judged = 0
+    for group in groups:
+        own = [response.rating for response in group.responses]
+        chosen = preferred(own, group.relations)
+        judged += bool(group.relations) or any(own)
+        if not chosen:
+            fitted.exclusions.append(_left_out(group, "no response was judged good"))
+            continue
+        responses = tuple(group.responses[index] for index in chosen)
+        fitted.groups.append(replace(group, responses=_unrated(responses), relations=()))
+    if judged:
+        fitted.said.append(
+            f"{judged:,} judged rows are read as demonstrations: the best response of each."
+        )
+    return fitted
+
+
+def _as_pairs(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
+    fitted = Fitted([], [], [])
+    positive = any(part.objective.margins == "positive" for part in objective.parts)
+    for group in groups:
+        if not group.relations:
+            raise _misfit(group, objective, "pairs")
+        relations = tuple(relation for relation in group.relations if not relation.tie)
+        if not relations:
+            fitted.exclusions.append(_left_out(group, "tie"))
+            continue
+        if positive:
+            relations = tuple(one for one in relations if one.margin is None or one.margin > 0)
+        if relations:
+            fitted.groups.append(replace(group, relations=relations))
+        else:
+            fitted.exclusions.append(_left_out(group, "chosen is not rated higher"))
+    return fitted
+
+
+def _as_ties(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
+    bare = next((group for group in groups if not group.relations), None)
+    if bare is not None:
+        raise _misfit(bare, objective, "pairs")
+    return Fitted(list(groups), [], [])
+
+
+def _as_thumbs(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
+    for group in groups:
+        ratings = [response.rating for response in group.responses]
+        if not any(rating is not None and rating.good is not None for rating in ratings):
+            raise _misfit(group, objective, "thumbs")
+    bare = [replace(group, relations=()) if group.relations else group for group in groups]
+    return Fitted(bare, [], [])
+
+
+def _as_rankings(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
+    fitted = Fitted([], [], [])
+    pairs = 0
+    for group in groups:
+        ranks = [response.rating.rank if response.rating else None for response in group.responses]
+        if all(rank is None for rank in ranks):
+            group, ranks = _ranked_pair(group, objective)
+            pairs += 1
+        known = {rank for rank in ranks if rank is not None}
+        if len(known) < 2:
+            fitted.exclusions.append(_left_out(group, "all responses tie"))
+        else:
+            # For the figures in the log: which of any two should have the larger reward.
+            fitted.groups.append(replace(group, relations=_order(ranks)))
+    if pairs:
+        fitted.said.append(f"{pairs:,} pairs are read as rankings of two.")
+    return fitted
+
+
+def _as_scores(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
+    fitted = Fitted([], [], [])
+    for group in groups:
+        scores = [
+            response.rating.score if response.rating else None for response in group.responses
+        ]
+        if len(scores) < 2 or any(score is None for score in scores):
+            raise _misfit(group, objective, "scores")
+        places = [None if score is None else -score for score in scores]
+        fitted.groups.append(replace(group, relations=_order(places)))
+    return fitted
+
+
+_TAKEN_AS: dict[Data, Callable[[Sequence[Group], BoundObjective], Fitted]] = {
+    "demonstrations": _as_demonstrations,
+    "pairs": _as_pairs,
+    "ties": _as_ties,
+    "thumbs": _as_thumbs,
+    "rankings": _as_rankings,
+    "scores": _as_scores,
+}
+
+
+def _order(places: Sequence[float | None]) -> tuple[Relation, ...]:
+    """Every judgement that follows from places, the lowest the best; equal ones give none."""
+    return tuple(
+        Relation(first, second)
+        for first, high in enumerate(places)
+        for second, low in enumerate(places)
+        if high is not None and low is not None and high < low
+    )
+
+
+def _ranked_pair(group: Group, objective: BoundObjective) -> tuple[Group, list[int | None]]:
+    """A pair says the same as a ranking of two; more than two need a conversion."""
+    if len(group.responses) != 2 or len(group.relations) != 1:
+        raise _misfit(group, objective, "rankings")
+    relation = group.relations[0]
+    ranks: list[int | None] = [0, 0]
+    if not relation.tie:
+        ranks[relation.loser] = 1
+    responses = tuple(
+        replace(response, rating=replace(response.rating or Rating(), rank=rank))
+        for response, rank in zip(group.responses, ranks, strict=True)
+    )
+    return replace(group, responses=responses), ranks
+
+
+def _with_thumbs(group: Group) -> Group:
+    won = {relation.winner for relation in group.relations}
+    lost = {relation.loser for relation in group.relations}
+    responses = tuple(
+        replace(response, rating=replace(response.rating or Rating(), good=index in won))
+        if (index in won) != (index in lost)
+        else response
+        for index, response in enumerate(group.responses)
+    )
+    return replace(group, responses=responses)
+
+
+def _unrated(responses: Sequence[Response]) -> tuple[Response, ...]:
+    return tuple(replace(response, rating=None) for response in responses)
+
+
+def _check_judgements(groups: Sequence[Group], part: Part) -> None:
+    """Doubt, weights and margins: what the objective would ignore, and what it can't do without."""
+    objective = part.objective
+    for group in groups:
+        for relation in group.relations:
+            if relation.strength != 1 and objective.unit == "relation" and not objective.soft:
+                raise _ignored(group, objective.name, "a strength below 1", "strength")
+            if relation.weight * group.weight != 1 and not objective.weighted:
+                raise _ignored(group, objective.name, "a weight", "weight")
+            if objective.margins != "no" and relation.margin is None and not relation.tie:
+                raise _without_margin(group, objective.name)
+
+
+def _left_out(group: Group, reason: str) -> Exclusion:
+    return Exclusion(group.source, reason, broken=False)
+
+
+def _holds(group: Group) -> str:
+    """What kind of judgement a group holds: a key of `_MENDING`."""
+    ratings = [response.rating or Rating() for response in group.responses]
+    if group.relations:
+        return "pairs"
+    if any(rating.good is not None for rating in ratings):
+        return "thumbs"
+    if any(rating.rank is not None for rating in ratings):
+        return "rankings"
+    return "scores" if any(rating.score is not None for rating in ratings) else "demonstrations"
+
+
+_WORDS = {
+    "pairs": "a pair",
+    "thumbs": "a response with a thumb",
+    "rankings": "a ranking",
+    "scores": "responses with ratings",
+    "demonstrations": "a response without a judgement",
+}
+_MENDING = {
+    ("rankings", "pairs"): "--set data.convert=best-versus-worst, best-versus-random or all-pairs",
+    ("scores", "pairs"): "--set data.convert=best-versus-worst, best-versus-random or all-pairs",
+    ("scores", "rankings"): "--set data.convert=ranks",
+    ("pairs", "thumbs"): "--set data.convert=thumbs",
+}
+_OWN = {
+    "pairs": "--objective dpo",
+    "thumbs": "--objective kto or bco",
+    "rankings": "--objective plackett_luce",
+    "scores": "--objective infonca",
+    "demonstrations": "--objective sft",
+}
+
+
+def _misfit(group: Group, objective: BoundObjective, wanted: str) -> DataError:
+    found = _holds(group)
+    conversion = _MENDING.get((found, wanted))
+    convert = f"convert it with {conversion}; or " if conversion else ""
+    return DataError(
+        "PT105",
+        f"the row holds {_WORDS[found]}, and `{objective.name}` learns from {wanted}.",
+        where=group.source,
+        why="what a judgement does not say can't be learnt from it.",
+        fix=f"{convert}use {_OWN[found]}, which learns from such rows.",
+    )
+
+
+def _ignored(group: Group, name: str, what: str, column: str) -> DataError:
+    return DataError(
+        "PT105",
+        f"the row has {what}, which `{name}` would ignore.",
+        where=group.source,
+        why="a judgement would count for more or less than the data says.",
+        fix=f"leave the column `{column}` out, or choose another objective "
+        "(`preftune objectives ls`).",
+    )
+
+
+def _without_margin(group: Group, name: str) -> DataError:
+    return DataError(
+        "PT105",
+        f"the row does not say how much better its chosen response is, and `{name}` needs it.",
+        where=group.source,
+        why="the loss asks for a larger reward gap where the judged one is larger.",
+        fix="give a column `margin`, or the scores of both responses (--map "
+        "score_chosen=COLUMN,score_rejected=COLUMN).",
+    )
