@@ -12,6 +12,7 @@ import typer
 
 from preftune.cli.demo import demo
 from preftune.cli.explain import explain
+from preftune.cli.objectives import objectives
 from preftune.cli.show import show
 from preftune.cli.train import train
 from preftune.errors import PreftuneError
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 for command in (demo, train, show, explain):
     app.command(no_args_is_help=command in {train, show})(command)
+app.add_typer(objectives, name="objectives")
 
 
 def version(asked: bool) -> None:

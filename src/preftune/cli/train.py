@@ -16,6 +16,7 @@ FLAGS = {
     "optimizer.max_steps": "--max-steps",
     "data.map": "--map",
     "data.bad_rows": "--bad-rows",
+    "data.convert": "--convert",
 }
 """Key of the run file → the flag that sets it."""
 
@@ -31,7 +32,9 @@ def train(
     data: Annotated[
         str | None, typer.Option(help="JSONL(.gz), JSON, Parquet, CSV, dataset folder, hub name.")
     ] = None,
-    objective: Annotated[str | None, typer.Option(help="dpo or sft.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="Such as dpo; `preftune objectives ls` lists them.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder; by default runs/MODEL-OBJECTIVE.")
     ] = None,
@@ -41,23 +44,33 @@ def train(
     ] = None,
     columns: Columns = None,
     bad_rows: Annotated[str | None, typer.Option(help="error (default) or skip.")] = None,
+    convert: Annotated[
+        str | None,
+        typer.Option(
+            help="Make pairs of ratings or rankings (best-versus-worst, best-versus-random, "
+            "all-pairs), thumbs of pairs (thumbs), rankings of ratings (ranks)."
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any key: --set optimizer.lr=5e-7.")
     ] = None,
     as_json: AsJson = False,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
-    """Tune a model on pairs (dpo) or demonstrations (sft). Repeat the command to resume.
+    """Tune a model on preferences or demonstrations. Repeat the command to resume.
 
     preftune train --model ./sft --data pairs.jsonl --objective dpo
 
     preftune train --model ./base --data pairs.jsonl --objective sft
 
+    preftune train --model ./sft --data ratings.jsonl --convert all-pairs --objective dpo
+
     preftune train RUN.yaml --set objective.beta=0.3 --out runs/second
     """
     from preftune.training.runfile import resolve
 
-    values = (model, data, objective, out, seed, max_steps, parse_map(columns) or None, bad_rows)
+    mapping = parse_map(columns) or None
+    values = (model, data, objective, out, seed, max_steps, mapping, bad_rows, convert)
     given: dict[str, Any] = {
         key: value for key, value in zip(FLAGS, values, strict=True) if value is not None
     }

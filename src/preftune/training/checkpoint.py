@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,25 @@ class Progress:
     pairs_seen: int = 0
     tokens: int = 0
     """Tokens laid out so far."""
+    states: tuple[dict[str, float], ...] = ()
+    """What each part of the objective keeps from step to step; filled in when saving."""
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    reference: nn.Module | None = None,
 ) -> Path:
     """Write `step-N` atomically and remove all but the newest `KEPT`.
+
+    Args:
+        folder: Of all checkpoints.
+        model: The policy.
+        optimizer: Of the policy.
+        progress: Where the run stands.
+        reference: Only one that moves: a fixed one is the start, which the run knows.
 
     Raises:
         ResourceError: the disk is full (PT600); the checkpoints before it are untouched.
@@ -50,6 +63,8 @@ def save_checkpoint(
         temporary.mkdir(parents=True)
         save_file(_weights(model), temporary / "weights.safetensors")
         save_file(_optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
+        if reference is not None:
+            save_file(_weights(reference), temporary / "reference.safetensors")
         save_file(_random_state(), temporary / "random.safetensors")
         (temporary / "progress.json").write_text(json.dumps(asdict(progress)))
         manifest = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
@@ -61,7 +76,7 @@ def save_checkpoint(
         _flush(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise disk_full(folder, error, needed=checkpoint_bytes(model)) from error
+        raise disk_full(folder, error, needed=checkpoint_bytes(model, moving=reference is not None)) from error
     for old in sorted(folder.glob("step-*"))[:-KEPT]:
         shutil.rmtree(old)
     return target
@@ -86,25 +101,20 @@ def latest_checkpoint(folder: Path) -> tuple[Path | None, list[str]]:
     return None, faults
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Restore weights, optimiser and random state exactly.
+def load_checkpoint(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    reference: nn.Module | None = None,
+) -> Progress:
+    """Restore weights, optimiser and random state exactly, and a reference that moves.
 
     Raises:
         RunError: the checkpoint is of another model (PT501).
     """
-    weights = load_file(path / "weights.safetensors")
-    own = dict(model.named_parameters(remove_duplicate=True))
-    if own.keys() != weights.keys():
-        raise RunError(
-            "PT501",
-            "the checkpoint's weights are not this model's.",
-            where=str(path),
-            why="resuming would continue another model.",
-            fix="name another folder with --out.",
-        )
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(weights[name])
+    _restore(model, path / "weights.safetensors")
+    if reference is not None:
+        _restore(reference, path / "reference.safetensors")
     state = optimizer.state_dict()
     state["state"] = {}
     for key, value in load_file(path / "optimizer.safetensors").items():
@@ -115,21 +125,38 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     torch.set_rng_state(random["cpu"])
     if "cuda" in random and torch.cuda.is_available():
         torch.cuda.set_rng_state(random["cuda"])
-    return Progress(**json.loads((path / "progress.json").read_text()))
+    progress = Progress(**json.loads((path / "progress.json").read_text()))
+    return replace(progress, states=tuple(progress.states))
 
 
-def checkpoint_bytes(model: nn.Module) -> int:
-    """Size of a checkpoint on disk: weights and two moments, float32."""
-    return 3 * sum(parameter.numel() * 4 for parameter in model.parameters())
+def _restore(model: nn.Module, path: Path) -> None:
+    weights = load_file(path)
+    own = dict(model.named_parameters(remove_duplicate=True))
+    if own.keys() != weights.keys():
+        raise RunError(
+            "PT501",
+            "the checkpoint's weights are not this model's.",
+            where=str(path.parent),
+            why="resuming would continue another model.",
+            fix="name another folder with --out.",
+        )
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(weights[name])
 
 
-def check_space(folder: Path, model: nn.Module) -> None:
+def checkpoint_bytes(model: nn.Module, *, moving: bool = False) -> int:
+    """Size of a checkpoint on disk, float32: weights, two moments, and a reference that moves."""
+    return (4 if moving else 3) * sum(parameter.numel() * 4 for parameter in model.parameters())
+
+
+def check_space(folder: Path, model: nn.Module, *, moving: bool = False) -> None:
     """Refuse to start where the checkpoints will not fit.
 
     Raises:
         ResourceError: less free than `KEPT` checkpoints, one being written and the model (PT600).
     """
-    needed = (KEPT + 1) * checkpoint_bytes(model) + checkpoint_bytes(model) // 3
+    needed = (KEPT + 1) * checkpoint_bytes(model, moving=moving) + checkpoint_bytes(model) // 3
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ResourceError(

@@ -1,18 +1,20 @@
 """The loop: evaluate, step, log, save, until the last step or until somebody asks to stop."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
 from preftune.batching import Sampler
 from preftune.models.root import LogProbModel
 from preftune.records import Watch
-from preftune.training.checkpoint import Progress, save_checkpoint
+from preftune.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from preftune.training.config import RunSettings
 from preftune.training.folder import RunFolder
 from preftune.training.metrics import MetricLog, Speed
 from preftune.training.optimizer import learning_rate
+from preftune.training.reference import move
 from preftune.training.step import Example, Outcome, Stepper
 from preftune.training.update import update
 
@@ -88,13 +90,33 @@ class Loop:
         entry = self._entry("train", progress, outcome)
         entry |= {"grad_norm": grad_norm, "lr": lr, "tokens_per_second": speed.take()}
         log.write(entry)
+        self._move_reference(progress.step + 1)
         self.watch.advance(progress.step + 1, _note(outcome))
         return Progress(
             progress.step + 1, progress.pairs_seen + len(examples), progress.tokens + outcome.tokens
         )
 
+    def _move_reference(self, steps_done: int) -> None:
+        moves, reference = self.settings.reference, self.stepper.reference
+        if moves.every is not None and reference is not None and steps_done % moves.every == 0:
+            assert moves.mix is not None, "filled in when the run file was resolved"
+            move(reference, self.model, moves.mix)
+
+    @property
+    def moving_reference(self) -> LogProbModel | None:
+        """The reference, if it moves: then it belongs to the checkpoint."""
+        return None if self.settings.reference.every is None else self.stepper.reference
+
+    def resume(self, path: Path) -> Progress:
+        """Restore everything from a checkpoint."""
+        progress = load_checkpoint(path, self.model, self.optimizer, self.moving_reference)
+        self.stepper.restore(progress.states)
+        return progress
+
     def _save(self, progress: Progress) -> None:
-        save_checkpoint(self.folder.checkpoints, self.model, self.optimizer, progress)
+        progress = replace(progress, states=self.stepper.kept())
+        folder = self.folder.checkpoints
+        save_checkpoint(folder, self.model, self.optimizer, progress, self.moving_reference)
 
     def _entry(self, split: str, progress: Progress, outcome: Outcome) -> dict[str, object]:
         """A metrics line: `step` updates were done before these figures were measured."""

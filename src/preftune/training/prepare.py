@@ -2,16 +2,19 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from preftune.batching.mismatch import with_mismatched
 from preftune.checks.examine import examine
 from preftune.errors import DataError
+from preftune.objectives.binding import BoundObjective
 from preftune.records import Group, Intake, TokenGroup, Watch
 from preftune.rendering import Renderer
-from preftune.sources import Reading, announce, read
+from preftune.sources import Reading, announce, convert, read
 from preftune.training.config import DataSettings, RunSettings
+from preftune.training.fitting import fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Prepared:
 
 def prepare(
     settings: RunSettings,
-    data_kind: str,
+    objective: BoundObjective,
     tokenizer: PreTrainedTokenizerBase,
     max_tokens: int,
     watch: Watch,
@@ -44,13 +47,14 @@ def prepare(
     renderer = Renderer(
         tokenizer, max_tokens=max_tokens, truncation=shape.truncation, form=shape.form
     )
-    train, account = _to_tokens(reading, renderer, data_kind, watch)
+    road = _Road(settings, objective, renderer, watch)
+    train, account = road.to_tokens(reading)
     held_out: list[TokenGroup] = []
     fraction = settings.data.held_out
     if isinstance(fraction, str):
         other = read_settings(settings.data, fraction)
         announce(other, fraction, watch)
-        held_out, account["held_out"] = _to_tokens(other, renderer, data_kind, watch)
+        held_out, account["held_out"] = road.to_tokens(other)
     elif fraction > 0:
         train, held_out = split_by_prompt(train, fraction, settings.seed)
     watch.say(f"{len(train):,} to train on, {len(held_out):,} held out.")
@@ -58,6 +62,10 @@ def prepare(
     leaked = sum(group.prompt_ids.tobytes() in known for group in held_out)
     if leaked:  # only from a held-out file: our own split is by prompt
         watch.say(f"warning: {leaked:,} held-out rows have a prompt that is trained on, too.")
+    if objective.mismatched:
+        train = with_mismatched(train, seed=settings.seed, limit=max_tokens)
+        if held_out:
+            held_out = with_mismatched(held_out, seed=settings.seed, limit=max_tokens)
     account |= {"train_groups": len(train), "held_out_groups": len(held_out)}
     return Prepared(train, held_out, account)
 
@@ -73,53 +81,54 @@ def read_settings(settings: DataSettings, path: str) -> Reading:
     )
 
 
-def _to_tokens(
-    reading: Reading, renderer: Renderer, data_kind: str, watch: Watch
-) -> tuple[list[TokenGroup], dict[str, object]]:
-    groups = fit(reading.groups, data_kind, watch)
-    rendering = renderer.render(groups, reading.intake)
-    watch.say(rendering.announcement)
-    if rendering.intake.used < reading.intake.used or rendering.truncated:
-        watch.say(f"after rendering: {rendering.intake.summary()}{_cut(rendering.truncated)}")
-    if not rendering.groups:
-        raise DataError(
-            "PT106",
-            f"no row is left: {rendering.intake.summary()}.",
-            why="there is nothing to train on.",
-            fix="raise rendering.max_tokens, or set rendering.truncation=prompt-left.",
+@dataclass(frozen=True, slots=True)
+class _Road:
+    """What every file of a run goes through: converted, fitted to the objective, rendered."""
+
+    settings: RunSettings
+    objective: BoundObjective
+    renderer: Renderer
+    watch: Watch
+
+    def to_tokens(self, reading: Reading) -> tuple[list[TokenGroup], dict[str, object]]:
+        """Token groups, and the account of the file's rows.
+
+        Raises:
+            DataError: the rows do not fit the objective (PT105), or none is left (PT106).
+        """
+        groups, intake = self._converted(reading)
+        fitted = fit(groups, self.objective)
+        intake = intake.then(fitted.exclusions)
+        for sentence in fitted.said:
+            self.watch.say(sentence)
+        rendering = self.renderer.render(fitted.groups, intake)
+        self.watch.say(rendering.announcement)
+        if rendering.intake.used < reading.intake.used or rendering.truncated:
+            cuts = _cut(rendering.truncated)
+            self.watch.say(f"after rendering: {rendering.intake.summary()}{cuts}")
+        if not rendering.groups:
+            raise DataError(
+                "PT106",
+                f"no row is left: {rendering.intake.summary()}.",
+                why="there is nothing to train on.",
+                fix="raise rendering.max_tokens, set rendering.truncation=prompt-left, or choose "
+                "an objective or a conversion that keeps more rows.",
+            )
+        return rendering.groups, account_of(reading, rendering.intake, rendering.truncated)
+
+    def _converted(self, reading: Reading) -> tuple[Sequence[Group], Intake]:
+        data = self.settings.data
+        if data.convert is None:
+            return reading.groups, reading.intake
+        converted = convert(
+            reading.groups,
+            reading.intake,
+            data.convert,
+            minimum_gap=data.minimum_gap or 0.0,
+            seed=self.settings.seed,
         )
-    return rendering.groups, account_of(reading, rendering.intake, rendering.truncated)
-
-
-def fit(groups: Sequence[Group], data_kind: str, watch: Watch) -> list[Group]:
-    """The groups as the objective takes them: pairs, or demonstrations.
-
-    Raises:
-        DataError: pairs are needed and some rows have no judgement (PT105).
-    """
-    if data_kind == "pairs":
-        bare = next((group for group in groups if not group.relations), None)
-        if bare is None:
-            return list(groups)
-        raise DataError(
-            "PT105",
-            "the row holds a response without a judgement, and the objective needs pairs.",
-            where=bare.source,
-            why="a preference is learned from two responses to the same prompt.",
-            fix="use --objective sft for demonstrations, or a file with chosen and rejected.",
-        )
-    judged = sum(bool(group.relations) for group in groups)
-    if judged:
-        watch.say(f"{judged:,} pairs are read as demonstrations: the chosen response of each.")
-    return [demonstration(group) for group in groups]
-
-
-def demonstration(group: Group) -> Group:
-    """The winner of a group's relations as its only response."""
-    if not group.relations:
-        return group
-    winner = group.relations[0].winner
-    return replace(group, responses=(group.responses[winner],), relations=())
+        self.watch.say(converted.sentence)
+        return converted.groups, converted.intake
 
 
 def account_of(reading: Reading, intake: Intake, truncated: dict[str, int]) -> dict[str, object]:

@@ -19,7 +19,6 @@ from preftune.training.checkpoint import (
     Progress,
     check_space,
     latest_checkpoint,
-    load_checkpoint,
 )
 from preftune.training.folder import RunFolder, write_json
 from preftune.training.interrupt import Interruption, interruptible
@@ -27,6 +26,7 @@ from preftune.training.loop import Loop
 from preftune.training.metrics import MetricLog, read_metrics
 from preftune.training.optimizer import make_optimizer
 from preftune.training.prepare import Prepared, prepare
+from preftune.training.reference import live_reference
 from preftune.training.runfile import Resolved, bind_objective
 from preftune.training.save import round_to, save_model, saved_dtype
 from preftune.training.step import Example, Stepper
@@ -89,15 +89,22 @@ def _train(
     origin = load_config(name, trust_remote_code=trust_remote_code)
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
     limit = token_limit(settings.rendering.max_tokens, origin)
-    data = prepare(settings, objective.objective.data, tokenizer, limit, watch)
+    data = prepare(settings, objective, tokenizer, limit, watch)
     with folder.claimed(resolved):
         model = load_model(name, dtype="float32", trust_remote_code=trust_remote_code)
-        check_space(folder.root, model)
+        moving = settings.reference.every is not None
+        check_space(folder.root, model, moving=moving)
         start = fingerprint(model)
         precision = choose_precision(settings.precision)
         _record(folder, {**data.account, "start_weights": start, "matmuls": precision})
         policy = LogProbModel(model).to(choose_device())
-        stepper = Stepper(policy, objective, settings.tokens_per_batch, precision)
+        stepper = Stepper(
+            policy,
+            objective,
+            settings.tokens_per_batch,
+            precision,
+            reference=live_reference(policy, objective, moving=moving),
+        )
         watch.say(f"{policy.layout_reason} Matmuls in {stepper.precision}.")
         sampler = Sampler(
             len(data.train),
@@ -176,7 +183,7 @@ def _with_reference(
     """
     groups = data.train + data.held_out
     needed = sorted(visited) + list(range(len(data.train), len(groups)))
-    if stepper.objective.objective.reference == "none":
+    if stepper.objective.reference == "none" or stepper.reference is not None:
         return [Example(group) for group in groups]
     model = stepper.model
     conditions = f"{stepper.precision}-{model.device.type}-{model.layout}"
@@ -204,7 +211,7 @@ def _resume(loop: Loop) -> Progress:
     if path is None:
         return Progress()
     loop.watch.say(f"resuming from {path}")
-    return load_checkpoint(path, loop.model, loop.optimizer)
+    return loop.resume(path)
 
 
 def _finish(

@@ -1,6 +1,6 @@
 """One optimiser step: micro-batches in, one gradient out, each example weighing what it should."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -79,6 +79,18 @@ class Stepper:
         """The same figures without gradient, and without a trace in `states`."""
         with torch.no_grad():
             return self._run(examples, learn=False)
+
+    def kept(self) -> tuple[dict[str, float], ...]:
+        """`states` as numbers, for a checkpoint."""
+        return tuple({name: one.item() for name, one in state.items()} for state in self.states)
+
+    def restore(self, kept: Sequence[Mapping[str, float]]) -> None:
+        """Take `states` back from a checkpoint."""
+        device = self.model.device
+        for number, state in enumerate(kept):
+            self.states[number] = {
+                name: torch.tensor(one, device=device) for name, one in state.items()
+            }
 
     def _run(self, examples: Sequence[Example], *, learn: bool) -> Outcome:
         counts = denominators(self.objective, [example.group for example in examples])

@@ -14,7 +14,7 @@ from preftune.records import Silent, Watch
 from preftune.training.folder import write_json, write_text
 from preftune.training.prepare import prepare
 from preftune.training.run import TrainResult, train
-from preftune.training.runfile import resolve
+from preftune.training.runfile import bind_objective, resolve
 
 ASSETS = Path(__file__).parent
 MOST_NEW_TOKENS = 48
@@ -56,7 +56,9 @@ def demo(out: Path, *, seed: int = 0, watch: Watch | None = None) -> DemoResult:
         return DemoResult(training, None, None)
     tokenizer = load_tokenizer(keys["model"])
     limit = token_limit(None, load_config(keys["model"]))
-    data = prepare(resolved.settings, "pairs", tokenizer, limit, Silent())
+    data = prepare(
+        resolved.settings, bind_objective(resolved.settings), tokenizer, limit, Silent()
+    )
     comparison = compare(
         load_model(keys["model"], dtype="float32"),
         load_model(str(out / "model"), dtype="float32"),

@@ -1,0 +1,33 @@
+"""The live reference: kept beside the policy where the cache can't serve it, and moved if asked."""
+
+from copy import deepcopy
+
+import torch
+
+from preftune.models import LogProbModel
+from preftune.objectives.binding import BoundObjective
+
+
+def live_reference(
+    policy: LogProbModel, objective: BoundObjective, *, moving: bool
+) -> LogProbModel | None:
+    """A frozen copy of the policy as it is now; none where log-probs from the cache will do.
+
+    Args:
+        policy: The policy at its start.
+        objective: What the run minimises.
+        moving: The reference will follow the policy.
+    """
+    if not moving and objective.reference != "distribution":
+        return None
+    return LogProbModel(deepcopy(policy.model).requires_grad_(False).eval())
+
+
+@torch.no_grad()
+def move(reference: LogProbModel, policy: LogProbModel, mix: float) -> None:
+    """reference <- mix policy + (1 - mix) reference (TR-DPO, arXiv:2404.09656, Eq. 3 and 4)."""
+    for old, new in zip(reference.parameters(), policy.parameters(), strict=True):
+        if mix == 1:  # exactly: a - (a - b) need not be b
+            old.copy_(new)
+        else:
+            old.lerp_(new, mix)
