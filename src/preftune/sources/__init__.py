@@ -1,5 +1,6 @@
 """Files, folders and hub data sets become groups; nothing is dropped or changed silently."""
 
+from preftune.sources.conversions import CONVERSIONS, Converted, convert
 from preftune.sources.reading import Reading, announce, read
 
-__all__ = ["Reading", "announce", "read"]
+__all__ = ["CONVERSIONS", "Converted", "Reading", "announce", "convert", "read"]

@@ -38,7 +38,7 @@ def find_layout(sample: Sequence[Row], mapping: Mapping[str, str] | None, where:
         DataError: PT103, no known layout fits; PT105, one that this version does not train on.
     """
     found = list(dict.fromkeys(column for row in sample for column in row.columns))
-    names = resolve(mapping, found, where)
+    names = resolve(mapping, found, (), where)
     mapped = set(mapping or ())
     refuse_later_layouts(names, mapped, sample, where)
     used, layout = _match(names, mapped, sample)

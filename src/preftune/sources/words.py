@@ -20,7 +20,15 @@ WORDS = (
     "system",
     "label",
 )
-"""What a column may be called; `--map WORD=COLUMN` gives a file's column one of these names."""
+"""What a column of text may be called; `--map WORD=COLUMN` gives a file's column such a name."""
+
+JUDGEMENTS = ("strength", "margin", "tie", "score_chosen", "score_rejected")
+"""Words for columns of numbers and marks that say more of a pair than which side is chosen."""
+
+LISTS = ("responses", "scores", "ranks")
+"""Words for columns that hold several values, one for each response."""
+
+KNOWN = (*WORDS, *JUDGEMENTS, *LISTS, "weight")
 
 _SYNONYMS = {
     "rejected": "bad loser lose losing worse worst dispreferred unpreferred declined refused "
@@ -34,23 +42,31 @@ _SYNONYMS = {
 
 
 def resolve(
-    mapping: Mapping[str, str] | None, columns: Iterable[str], where: str
+    mapping: Mapping[str, str] | None, columns: Iterable[str], inner: Iterable[str], where: str
 ) -> dict[str, str]:
     """Which column of the file stands for which word.
 
-    A column that carries the name of a word stands for it, unless the mapping says otherwise.
+    A column that carries the name of a word for text stands for it, unless the mapping says
+    otherwise. What columns of numbers and of lists hold must be looked at first.
+
+    Args:
+        mapping: The user's words for columns.
+        columns: Of the file.
+        inner: Dotted names of what lies inside columns: a mapping may name them, too.
+        where: The data, for messages.
 
     Raises:
         ConfigError: PT300 unknown word, PT301 a column that the file lacks or that is used twice.
     """
     present = list(columns)
+    whole = [*present, *inner]
     given = dict(mapping or {})
     for word, column in given.items():
-        if word not in WORDS:
-            raise _unknown("PT300", f"`{word}` in --map is no known word", word, WORDS, "--map")
-        if column not in present:
+        if word not in KNOWN:
+            raise _unknown("PT300", f"`{word}` in --map is no known word", word, KNOWN, "--map")
+        if column not in whole:
             problem = f"--map {word}={column}: the data has no column {quote(column)}"
-            raise _unknown("PT301", problem, column, present, where)
+            raise _unknown("PT301", problem, column, whole, where)
     taken = list(given.values())
     if len(set(taken)) != len(taken):
         raise ConfigError(
