@@ -57,6 +57,12 @@ class Setting:
     summary: str
     """What it does, and which values are sensible."""
 
+
 WHOLE = Interval(0.0, inf, "[)", whole=True)
 SWITCH = Interval(0.0, 1.0, "[]", whole=True)
 BELOW_ONE = Interval(0.0, 1.0, "[)")
+NOISE = Interval(0.0, 0.5, "()")
+"""A share of wrong labels that must not be 0."""
+FRACTION = Interval(0.0, 1.0, "(]")
+"""A share that must not be 0."""
+ABOVE_ONE = Interval(1.0, inf, "()")

@@ -1,10 +1,12 @@
 """Losses of pairs: functions of the margin h = log-ratio chosen - log-ratio rejected."""
 
+from math import log, log1p
+
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from preftune.objectives.logprobs import LogProbs, in_expectation
-from preftune.objectives.settings import BETA, LABEL_SMOOTHING
+from preftune.objectives.settings import BETA, FRACTION, LABEL_SMOOTHING, NOISE
 
 
 def dpo(logps: LogProbs, *, beta: float = 0.1, label_smoothing: float = 0.0) -> Tensor:
@@ -47,15 +49,6 @@ def dpo(logps: LogProbs, *, beta: float = 0.1, label_smoothing: float = 0.0) -> 
         return smoothed(beta * pair.margins, label_smoothing)
 
     return in_expectation(loss, logps)
-
-
-def smoothed(z: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """(1 - e) softplus(-z) + e softplus(z): the logistic loss of a logit whose label may be wrong.
-
-    softplus(z) = -logsigmoid(-z): torch's softplus is linear above 20, logsigmoid is exact.
-    """
-    right = -logsigmoid(z)
-    return right if label_smoothing == 0 else right + label_smoothing * z
 
 
 def robust_dpo(logps: LogProbs, *, beta: float = 0.1, epsilon: float = 0.1) -> Tensor:
@@ -216,3 +209,12 @@ def discopop(logps: LogProbs, *, beta: float = 0.05, tau: float = 0.05) -> Tenso
         return (-gate).sigmoid() * smoothed(z) + (logsigmoid(gate) - z).exp()
 
     return in_expectation(loss, logps)
+
+
+def smoothed(z: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """(1 - e) softplus(-z) + e softplus(z): the logistic loss of a logit whose label may be wrong.
+
+    softplus(z) = -logsigmoid(-z): torch's softplus is linear above 20, logsigmoid is exact.
+    """
+    right = -logsigmoid(z)
+    return right if label_smoothing == 0 else right + label_smoothing * z
