@@ -5,13 +5,20 @@ from typing import Final
 
 from preftune.objectives.declaration import Objective
 from preftune.objectives.declared import (
+    adaptive,
+    anchored,
     divergence,
     length,
     likelihood,
     logistic,
     offset,
+    rankings,
+    reference_free,
     regression,
+    step,
+    thumbs,
     ties,
+    vocabulary,
 )
 
 CATALOGUE: Final[Mapping[str, Objective]] = {
@@ -23,6 +30,13 @@ CATALOGUE: Final[Mapping[str, Objective]] = {
         divergence,
         offset,
         ties,
+        anchored,
+        reference_free,
+        step,
+        adaptive,
+        vocabulary,
+        rankings,
+        thumbs,
         likelihood,
     )
     for objective in family.OBJECTIVES
