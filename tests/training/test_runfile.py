@@ -53,7 +53,7 @@ def test_the_objective_decides_its_learning_rate():
         ({}, ["optimizer.schedule=linaer"], "PT301", "'linear', 'cosine' or 'constant'"),
         ({}, ["seed=-1"], "PT301", "`seed`"),
         ({}, ["data.held_out=1.5"], "PT301", "data.held_out"),
-        ({"objective": "dop"}, [], "PT303", "did you mean `dpo`"),
+        ({"objective": "dop"}, [], "PT303", "or `dpo`?"),
         ({}, ["objective.betta=0.1"], "PT303", "did you mean `beta`"),
         ({}, ["objective.beta=-1"], "PT301", "(0, inf)"),
         ({"objective": "sft"}, ["objective.beta=1"], "PT303", "does not use the setting `beta`"),

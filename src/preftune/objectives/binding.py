@@ -245,5 +245,5 @@ def _number(value: object, setting: Setting, where: str) -> float:
 
 
 def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
-    close = get_close_matches(name.lower(), known, n=1)
-    return f"did you mean `{close[0]}`? " if close else ""
+    close = get_close_matches(name.lower(), known, n=2)
+    return f"did you mean {' or '.join(f'`{one}`' for one in close)}? " if close else ""

@@ -139,7 +139,7 @@ def _with_rounding(logps: LogProbs, reward: Reward) -> tuple[Tensor, Tensor]:
     tokens = logps.tokens.detach().requires_grad_()
     with torch.enable_grad():
         values = reward(replace(logps, tokens=tokens))
-    (slope,) = torch.autograd.grad(values.sum(), tokens)
+        (slope,) = torch.autograd.grad(values.sum(), tokens)
     eps = torch.finfo(tokens.dtype).eps
     return values.detach(), ROUNDING * eps * logps.add_up((slope * tokens.detach()).abs())
 

@@ -94,13 +94,14 @@ class Stepper:
 
     def _run(self, examples: Sequence[Example], *, learn: bool) -> Outcome:
         counts = denominators(self.objective, [example.group for example in examples])
-        batches = fill_windows([one.group.length for one in examples], self.tokens_per_batch)
+        lengths = [example.group.length for example in examples]
+        # In the examples' order, as in a record of the whole step: some objectives draw lots.
+        batches = [sorted(part) for part in fill_windows(lengths, self.tokens_per_batch)]
         if self._needs_two_passes(batches):
             total, sums = self._in_two_passes(examples, batches, counts, learn=learn)
         else:
             total, sums = self._in_one_pass(examples, batches, counts, learn=learn)
-        tokens = sum(example.group.length for example in examples)
-        return Outcome(total.item(), sums.means(), tokens)
+        return Outcome(total.item(), sums.means(), sum(lengths))
 
     def _needs_two_passes(self, batches: Sequence[Sequence[int]]) -> bool:
         """Statistics of the whole step are needed, and no one micro-batch is the whole step."""
