@@ -17,6 +17,9 @@ class Exclusion:
     """What was seen, for a person."""
     broken: bool = True
     """A broken row is an error unless the user says to skip; others (over length) are policy."""
+    expected: bool = False
+    """The layout has such rows by nature, as a tree has places with one reply: counted, and no
+    reason to doubt the file however many they are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
-from preftune.records import Group, TokenGroup, TokenResponse
+from preftune.records import Group, Rating, TokenGroup, TokenResponse
 from preftune.rendering.renderer import Renderer
 from preftune.rendering.truncation import Fitted
 
@@ -43,7 +43,7 @@ class SideView:
     """One response."""
 
     name: str
-    """`chosen`, `rejected`, or `response 1` where there is no pair."""
+    """`chosen`, `rejected`; `good`, `bad`; else `response 1`, with its rank or score if any."""
     tokens: tuple[TokenView, ...]
 
 
@@ -149,10 +149,19 @@ def _views(renderer: Renderer, ids: Sequence[int], kinds: Sequence[Kind]) -> tup
 
 
 def _names(group: TokenGroup) -> list[str]:
-    if len(group.responses) == 2 and len(group.relations) == 1:
+    if len(group.responses) == 2 and len(group.relations) == 1 and not group.relations[0].tie:
         relation = group.relations[0]
         return ["chosen" if index == relation.winner else "rejected" for index in range(2)]
-    return [f"response {index + 1}" for index in range(len(group.responses))]
+    return [_name(number, response) for number, response in enumerate(group.responses, 1)]
+
+
+def _name(number: int, response: TokenResponse) -> str:
+    rating = response.rating or Rating()
+    if rating.good is not None:
+        return "good" if rating.good else "bad"
+    if rating.rank is not None:
+        return f"response {number}, rank {rating.rank}"
+    return f"response {number}" + (f", score {rating.score:g}" if rating.score is not None else "")
 
 
 def _lines(view: Preview) -> Iterator[list[tuple[str, str]]]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from preftune.records import TokenGroup, TokenResponse
+from preftune.records import Rating, TokenGroup, TokenResponse
 
 Policy = Literal["drop", "prompt-left", "response"]
 POLICIES: tuple[Policy, ...] = ("drop", "prompt-left", "response")
@@ -31,12 +31,17 @@ class Fitted:
 def distinct(group: TokenGroup, when: str) -> Fitted:
     """The group without judgements between identical responses; not used if none is left.
 
+    Responses that are the same tokens and are rated differently would be pushed both ways: then
+    the group is not used. Copies rated alike say nothing false and stay.
+
     Args:
         group: The group.
         when: `rendering` or `truncation`, for the reason.
     """
     if any(not response.trained.any() for response in group.responses):
         return Fitted(None, "nothing to train")
+    if _contradictory(group.responses):
+        return Fitted(None, f"identical after {when}")
     kept = tuple(
         relation
         for relation in group.relations
@@ -87,6 +92,16 @@ def _cut_responses(group: TokenGroup, room: int, lengths: Sequence[int]) -> Fitt
     if fitted.group is None:
         return fitted
     return replace(fitted, cuts=(RESPONSE_CUT, *(END_CUT,) * ends, *fitted.cuts))
+
+
+def _contradictory(responses: Sequence[TokenResponse]) -> bool:
+    """Whether two identical responses are rated differently."""
+    seen: dict[tuple[bytes, bytes], Rating] = {}
+    return any(
+        seen.setdefault((one.ids.tobytes(), one.trained.tobytes()), one.rating) != one.rating
+        for one in responses
+        if one.rating is not None
+    )
 
 
 def _same(one: TokenResponse, other: TokenResponse) -> bool:

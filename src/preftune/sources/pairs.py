@@ -2,36 +2,43 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from preftune.records import Form, Group, Message, Relation, Response
+from preftune.records import Form, Group, Message, Rating, Relation, Response
 from preftune.sources.columns import PAIR, Columns
+from preftune.sources.judgements import judge_of
 from preftune.sources.rows import Row, RowError, quote
+from preftune.sources.thumbs import thumb_of
 from preftune.sources.transcripts import parse_transcript
 from preftune.sources.turns import (
     Turns,
     checked_answer,
     checked_prompt,
     split_first_answer,
+    split_last_answer,
     split_shared,
 )
 
 Convert = Callable[[Row], Group]
+_Build = Callable[[Row, Turns, Mapping[str, Turns], Form], Group]
+"""From a row, its prompt and the response of each column, best first, to the group."""
 
 
 def explicit(columns: Columns, prompt: str, answers: Sequence[str], form: Form) -> Convert:
     """Rows with a prompt column: one response for each column of `answers`, best first."""
+    build = _builder(columns, len(answers))
 
     def convert(row: Row) -> Group:
         question = columns.question(row, prompt)
         sides = [columns.answer(row, word) for word in answers]
         if any(side[0].role != "assistant" for side in sides):
             question, sides = _after_repeated_prompt(columns, row, question, sides)
-        return _group(columns, row, question, dict(zip(answers, sides, strict=True)), form)
+        return build(row, question, dict(zip(answers, sides, strict=True)), form)
 
     return convert
 
 
 def repeated_text(columns: Columns, prompt: str, answers: Sequence[str]) -> Convert:
     """Rows of plain text whose responses begin with the whole prompt: it is not trained."""
+    build = _builder(columns, len(answers))
 
     def convert(row: Row) -> Group:
         question = columns.question(row, prompt)
@@ -43,7 +50,7 @@ def repeated_text(columns: Columns, prompt: str, answers: Sequence[str]) -> Conv
                 raise RowError(f"{word} does not repeat the prompt", f"it begins {quote(whole)}")
             sides.append((Message("assistant", whole[len(text) :]),))
         form: Form = "chat" if len(question) > 1 else "text"
-        return _group(columns, row, question, dict(zip(answers, sides, strict=True)), form)
+        return build(row, question, dict(zip(answers, sides, strict=True)), form)
 
     return convert
 
@@ -51,6 +58,7 @@ def repeated_text(columns: Columns, prompt: str, answers: Sequence[str]) -> Conv
 def implicit(columns: Columns) -> Convert:
     """Rows with two whole conversations: the turns that they share are the prompt."""
     transcripts = columns.kinds["chosen"] == "text"
+    build = _builder(columns, len(PAIR))
 
     def conversation(row: Row, word: str) -> Turns:
         if not transcripts:
@@ -61,18 +69,22 @@ def implicit(columns: Columns) -> Convert:
         chosen, rejected = conversation(row, "chosen"), conversation(row, "rejected")
         shared, *sides = split_shared(chosen, rejected)
         question = columns.with_system(row, shared)
-        return _group(columns, row, question, dict(zip(PAIR, sides, strict=True)), "chat")
+        return build(row, question, dict(zip(PAIR, sides, strict=True)), "chat")
 
     return convert
 
 
 def conversation(columns: Columns, word: str) -> Convert:
-    """Rows with one whole conversation: every assistant turn is the response."""
+    """Rows with one whole conversation: every assistant turn is the response.
+
+    A thumb is for what the assistant said last, so only that is the response where there is one.
+    """
+    build = _builder(columns, 1)
+    split = split_last_answer if "label" in columns.names else split_first_answer
 
     def convert(row: Row) -> Group:
-        question, answer = split_first_answer(columns.turns(row, word))
-        question = columns.with_system(row, question)
-        return _group(columns, row, question, {word: answer}, "chat")
+        question, answer = split(columns.turns(row, word))
+        return build(row, columns.with_system(row, question), {word: answer}, "chat")
 
     return convert
 
@@ -92,25 +104,33 @@ def _after_repeated_prompt(
     return columns.with_system(row, shared), rest
 
 
-def _group(
-    columns: Columns, row: Row, question: Turns, answers: Mapping[str, Turns], form: Form
-) -> Group:
-    """The group of a checked row; `answers` gives each column's response, best first."""
-    prompt = checked_prompt(question)
-    checked = [checked_answer(turns, word) for word, turns in answers.items()]
-    if len(checked) > 1 and checked[0] == checked[1]:
-        raise RowError(
-            "identical responses", f"both are {quote(checked[0][-1].content)}", broken=False
+def _builder(columns: Columns, sides: int) -> _Build:
+    """What makes the group of a row with one response, or with two of which the first is better."""
+    judge = judge_of(columns)
+    labelled = "label" in columns.names
+
+    def build(row: Row, question: Turns, answers: Mapping[str, Turns], form: Form) -> Group:
+        prompt = checked_prompt(question)
+        checked = [checked_answer(turns, word) for word, turns in answers.items()]
+        relations: tuple[Relation, ...] = ()
+        ratings: tuple[Rating | None, ...] = (thumb_of(columns, row),) if labelled else (None,)
+        if sides > 1:
+            if checked[0] == checked[1]:
+                raise _identical(checked[0])
+            relation, *both = judge(row)
+            relations, ratings = (relation,), tuple(both)
+        return Group(
+            prompt=prompt,
+            responses=tuple(map(Response, checked, ratings)),
+            relations=relations,
+            source=row.place,
+            form=form,
+            weight=columns.weight(row),
+            metadata=columns.metadata(row),
         )
-    return Group(
-        prompt=prompt,
-        responses=tuple(Response(turns) for turns in checked),
-        relations=(_FIRST_WINS,) if len(checked) > 1 else (),
-        source=row.place,
-        form=form,
-        metadata=columns.metadata(row),
-    )
+
+    return build
 
 
-_FIRST_WINS = Relation(winner=0, loser=1)
-"""Shared by all pairs: a million of them need it once."""
+def _identical(turns: Turns) -> RowError:
+    return RowError("identical responses", f"both are {quote(turns[-1].content)}", broken=False)

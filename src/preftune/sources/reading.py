@@ -9,6 +9,7 @@ from typing import Literal
 
 from preftune.errors import ConfigError, DataError
 from preftune.records import Exclusion, Group, Intake, Watch
+from preftune.sources.contents import contents
 from preftune.sources.files import open_data
 from preftune.sources.layouts import Layout, find_layout
 from preftune.sources.rows import Item, Row, RowError
@@ -31,6 +32,8 @@ class Reading:
     """How the rows were understood, as a sentence to announce."""
     fingerprint: str
     """sha256 of the file's bytes as hex; of the rows for hub data."""
+    notes: tuple[str, ...] = ()
+    """What the judgements hold and what was left out inside rows, as sentences to announce."""
 
 
 def read(
@@ -41,20 +44,23 @@ def read(
     split: str | None = None,
     limit: int | None = None,
 ) -> Reading:
-    """Read pairs or responses from a file, a folder of `datasets` or the hub.
+    """Read pairs, thumbs, rankings, ratings or responses.
 
     Args:
         path_or_hub: `.jsonl`, `.json`, `.csv`, `.tsv` (each also `.gz`), `.parquet`, a folder
             written by `datasets`, or a hub name `owner/name`.
-        mapping: Our word for a column to the file's column: `{"chosen": "good"}`.
+        mapping: Our word for a column to the file's column: `{"chosen": "good"}`. A dotted column
+            is what lies inside one: `{"scores": "completions.fine-grained_score"}`.
         bad_rows: Broken rows are an error, or are left out and counted. Rows without a signal
             (an empty response, two identical ones) are left out and counted in either case, unless
-            they are more than `MOST_WITHOUT_SIGNAL` of all: then they are an error too.
+            they are more than `MOST_WITHOUT_SIGNAL` of all: then they are an error too. Places of
+            a tree with nothing to compare are counted and are never an error.
         split: Split of a hub data set.
         limit: Look at the first rows only, so many.
 
     Returns:
-        The groups in file order, and the account of rows: in = used + excluded.
+        The groups in file order, and the account of rows: in = used + excluded. A tree gives
+        several rows, one for each of its places.
 
     Raises:
         DataError: PT100 to PT107, in words for a person.
@@ -79,12 +85,16 @@ def read(
         )
     layout = find_layout(rows, mapping, path_or_hub)
     with _collector_paused():
-        groups, exclusions = _convert(chain(first, items), layout)
+        groups, exclusions, folded = _convert(chain(first, items), layout)
     intake = Intake(len(groups) + len(exclusions), len(groups), tuple(exclusions))
     if not groups or (bad_rows == "error" and _too_bad(intake)):
         raise _refused(path_or_hub, intake, skip=bad_rows == "skip")
-    sentence = f"{layout.sentence} ({opened.note})" if opened.note else layout.sentence
-    return Reading(groups, intake, sentence, opened.fingerprint())
+    sentence = layout.sentence
+    if layout.unfold:
+        sentence += f"; {intake.rows:,} places from {folded:,} rows of the file"
+    sentence += f" ({opened.note})" if opened.note else ""
+    inside = [f"{what}: {count:,}." for what, count in layout.counts.items() if count]
+    return Reading(groups, intake, sentence, opened.fingerprint(), (*contents(groups), *inside))
 
 
 @contextmanager
@@ -100,20 +110,25 @@ def _collector_paused() -> Generator[None, None, None]:
 
 
 def announce(reading: Reading, name: str, watch: Watch) -> None:
-    """Say how the data was understood, the account of its rows, and the first ones left out."""
+    """Say how the data was understood, what it holds, and the first rows left out."""
     watch.say(f"{name}: {reading.layout}")
+    for note in reading.notes:
+        watch.say(f"{name}: {note}")
     watch.say(f"{name}: {reading.intake.summary()}")
-    for exclusion in reading.intake.exclusions[:_SHOWN]:
+    unexpected = [item for item in reading.intake.exclusions if not item.expected]
+    for exclusion in unexpected[:_SHOWN]:
         watch.say(f"  {exclusion.source}: {exclusion.reason}. {exclusion.detail}".rstrip())
-    more = len(reading.intake.exclusions) - _SHOWN
+    more = len(unexpected) - _SHOWN
     if more > 0:
         watch.say(f"  and {more:,} more")
 
 
 def _too_bad(intake: Intake) -> bool:
     """Whether the excluded rows make the file an error."""
-    broken = any(exclusion.broken for exclusion in intake.exclusions)
-    return broken or len(intake.exclusions) > MOST_WITHOUT_SIGNAL * intake.rows
+    unexpected = [item for item in intake.exclusions if not item.expected]
+    judged = intake.used + len(unexpected)
+    broken = any(exclusion.broken for exclusion in unexpected)
+    return broken or len(unexpected) > MOST_WITHOUT_SIGNAL * judged
 
 
 def _sample(items: Iterator[Item]) -> tuple[list[Item], list[Row]]:
@@ -129,18 +144,23 @@ def _sample(items: Iterator[Item]) -> tuple[list[Item], list[Row]]:
     return first, rows
 
 
-def _convert(items: Iterator[Item], layout: Layout) -> tuple[list[Group], list[Exclusion]]:
+def _convert(items: Iterator[Item], layout: Layout) -> tuple[list[Group], list[Exclusion], int]:
+    """Groups, rows that are none, and the number of rows before they were unfolded."""
     groups: list[Group] = []
     exclusions: list[Exclusion] = []
+    folded = 0
     for item in items:
-        if isinstance(item, Exclusion):
-            exclusions.append(item)
-            continue
-        try:
-            groups.append(layout.convert(item))
-        except RowError as fault:
-            exclusions.append(Exclusion(item.place, fault.reason, fault.detail, fault.broken))
-    return groups, exclusions
+        folded += 1
+        unfolded = layout.unfold(item) if layout.unfold and isinstance(item, Row) else (item,)
+        for part in unfolded:
+            if isinstance(part, Exclusion):
+                exclusions.append(part)
+                continue
+            try:
+                groups.append(layout.convert(part))
+            except RowError as fault:
+                exclusions.append(Exclusion(part.place, fault.reason, fault.detail, fault.broken))
+    return groups, exclusions, folded
 
 
 def _excluded(items: Sequence[Item]) -> tuple[Exclusion, ...]:
@@ -158,10 +178,11 @@ def _empty(name: str) -> DataError:
 
 
 def _refused(name: str, intake: Intake, *, skip: bool) -> DataError:
+    unexpected_first = sorted(intake.exclusions, key=lambda exclusion: exclusion.expected)
     shown = [
         f"  {exclusion.source}: {exclusion.reason}"
         + (f" ({exclusion.detail})" if exclusion.detail else "")
-        for exclusion in intake.exclusions[:_SHOWN]
+        for exclusion in unexpected_first[:_SHOWN]
     ]
     more = len(intake.exclusions) - _SHOWN
     shown += [f"  … and {more:,} more"] if more > 0 else []

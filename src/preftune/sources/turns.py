@@ -156,3 +156,13 @@ def split_first_answer(turns: Turns) -> tuple[Turns, Turns]:
         if turn.role == "assistant":
             return turns[:index], turns[index:]
     raise RowError("no assistant turn", f"{len(turns)} turns")
+
+
+def split_last_answer(turns: Turns) -> tuple[Turns, Turns]:
+    """What comes up to the last user turn, and the assistant's answer to it, tools and all."""
+    for index in range(len(turns), 0, -1):
+        if turns[index - 1].role == "user":
+            if index == len(turns):
+                raise RowError("conversation ends with no answer", "its last turn is the user's")
+            return turns[:index], turns[index:]
+    raise RowError("no user turn before the answer", f"{len(turns)} turns")

@@ -1,0 +1,116 @@
+"""From a row with several judged responses to a group."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from preftune.records import Group, Message, Rating, Response
+from preftune.sources.lists import Lists, judgement_in, list_in
+from preftune.sources.pairing import TOO_FEW
+from preftune.sources.rows import Row, RowError, kind_of, quote
+from preftune.sources.scalars import number_of
+from preftune.sources.turns import Turns, checked_answer, checked_prompt, turns_of
+
+EMPTY = "empty responses left out"
+COPIES = "copies of a response left out"
+UNRATED = "responses without a rating, in no comparison"
+
+
+def group_of(lists: Lists, row: Row, counts: Counter[str]) -> Group:
+    """The group of a row: its distinct responses, each with its rating.
+
+    Args:
+        lists: Where everything stands.
+        row: The row.
+        counts: Of what is left out on the way.
+
+    Raises:
+        RowError: the row is broken, or compares nothing.
+    """
+    question = checked_prompt(lists.columns.question(row, lists.prompt))
+    items = list_in(row.columns, lists.columns.names["responses"])
+    if items is None:
+        raise _no_list("responses", lists.columns.value(row, "responses"))
+    values = _values(lists, row, items)
+    rated: dict[Turns, float | None] = {}
+    for number, (item, value) in enumerate(zip(items, values, strict=True), 1):
+        turns = _answer(lists, item, number, question)
+        if turns is None:
+            counts[EMPTY] += 1
+        elif turns not in rated:
+            rated[turns] = value
+        else:
+            rated[turns] = _same(rated[turns], value, turns)
+            counts[COPIES] += 1
+    known = [value for value in rated.values() if value is not None]
+    if len(known) < 2:
+        raise RowError(TOO_FEW, f"{len(known)} of {len(items)}", broken=False)
+    counts[UNRATED] += len(rated) - len(known)
+    # Files count from 0 or 1 and leave gaps after equal ranks: only the order is kept.
+    place = {value: index for index, value in enumerate(sorted(set(known)))}
+    return Group(
+        prompt=question,
+        responses=tuple(
+            Response(turns, _rating(value, place, ranked=lists.ranked))
+            for turns, value in rated.items()
+        ),
+        source=row.place,
+        form=lists.form,
+        weight=lists.columns.weight(row),
+        metadata=lists.columns.metadata(row),
+    )
+
+
+def _rating(value: float | None, place: Mapping[float, int], *, ranked: bool) -> Rating | None:
+    if value is None:
+        return None
+    return Rating(rank=place[value]) if ranked else Rating(score=value)
+
+
+def _same(one: float | None, other: float | None, turns: Turns) -> float | None:
+    """The rating of two copies of a response, of which one may be unrated."""
+    if one is not None and other is not None and one != other:
+        detail = f"{one:g} and {other:g}: {quote(turns[-1].content)}"
+        raise RowError("identical responses rated differently", detail, broken=False)
+    return other if one is None else one
+
+
+def _values(lists: Lists, row: Row, items: Sequence[object]) -> list[float | None]:
+    """The score or rank of each response."""
+    what = "rank" if lists.ranked else "score"
+    raw: list[object]
+    if lists.judged:
+        raw = [judgement_in(item, lists.judged) for item in items]
+    else:
+        given = lists.columns.get(row, f"{what}s")
+        if given is not None and not isinstance(given, list):
+            raise _no_list(f"{what}s", given)
+        raw = [None] * len(items) if given is None else cast("list[object]", given)
+    if len(raw) != len(items):
+        detail = f"{len(items)} responses, {len(raw)} {what}s"
+        raise RowError(f"responses and {what}s differ in number", detail)
+    values = [number_of(value, what) for value in raw]
+    if lists.ranked and any(value is not None and value < 0 for value in values):
+        raise RowError("rank below 0", "ranks begin at 0 or 1; null where there is none")
+    return values
+
+
+def _answer(lists: Lists, item: object, number: int, question: Turns) -> Turns | None:
+    """A response as turns; none where it is empty."""
+    if isinstance(item, dict):
+        item = cast("dict[str, object]", item).get(lists.text)
+    if isinstance(item, list):
+        turns = turns_of(cast("list[object]", item), "a response") if item else ()
+        turns = turns[len(question) :] if turns[: len(question)] == question else turns
+    elif isinstance(item, str):
+        turns = (Message("assistant", item),)
+    else:
+        detail = f"response {number} is {kind_of(item)}"
+        raise RowError("a response is not text", detail)
+    if not any(turn.content.strip() for turn in turns if turn.role == "assistant"):
+        return None
+    return checked_answer(turns, "a response")
+
+
+def _no_list(word: str, value: object) -> RowError:
+    return RowError(f"{word} is not a list", f"it is {kind_of(value)}: {quote(value)}")
