@@ -50,18 +50,24 @@ def with_plain_attention(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def plain_log_probs(model: PreTrainedModel, groups: Sequence[TokenGroup]) -> Tensor:
-    """(token,) in the order of the batch; 0 where not trained."""
+def plain_log_softmax(model: PreTrainedModel, groups: Sequence[TokenGroup]) -> Tensor:
+    """(token, vocab) in the order of the batch, for trained tokens and others."""
     found: list[Tensor] = []
     for group in groups:
         prompt = torch.from_numpy(group.prompt_ids).long()
         for response in group.responses:
             ids = torch.from_numpy(response.ids).long()
             logits = model(input_ids=torch.cat([prompt, ids])[None], use_cache=False).logits[0]
-            table = logits[len(prompt) - 1 : -1].log_softmax(-1)
-            values = table.gather(1, ids[:, None])[:, 0]
-            found.append(values * torch.from_numpy(response.trained))
+            found.append(logits[len(prompt) - 1 : -1].log_softmax(-1))
     return torch.cat(found)
+
+
+def plain_log_probs(model: PreTrainedModel, groups: Sequence[TokenGroup]) -> Tensor:
+    """(token,) in the order of the batch; 0 where not trained."""
+    responses = [response for group in groups for response in group.responses]
+    ids = torch.cat([torch.from_numpy(response.ids).long() for response in responses])
+    trained = torch.cat([torch.from_numpy(response.trained) for response in responses])
+    return plain_log_softmax(model, groups).gather(1, ids[:, None])[:, 0] * trained
 
 
 class KeepFloat64(TorchFunctionMode):

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from preftune.batching import Batch, pack
 from preftune.models.architecture import unwrap
 from preftune.models.route import route_of
-from preftune.models.scoring import Layout, score
+from preftune.models.scoring import Layout, predictions, score
+from preftune.models.vocabulary import LazyLogits
 from preftune.objectives import LogProbs
 from preftune.records import TokenGroup
 
@@ -46,18 +47,58 @@ class LogProbModel(nn.Module):
         """Where batches must be."""
         return unwrap(self.model).device
 
-    def forward(self, batch: Batch) -> LogProbs:
-        """The batch's log-probs, differentiable; 0 for tokens that are not trained."""
-        tokens = score(
-            unwrap(self.model), batch, layout=self.layout, logit_rule=self.route.logit_rule
+    def forward(
+        self,
+        batch: Batch,
+        *,
+        collision: bool = False,
+        reference: "LogProbModel | None" = None,
+        kl: bool = False,
+    ) -> LogProbs:
+        """The batch's log-probs, differentiable; 0 for tokens that are not trained.
+
+        Args:
+            batch: What to score.
+            collision: Also `.collision`: log sum_v p_v^2, without gradient.
+            reference: A frozen model that scores the same batch in its own layout, without
+                gradient: `.reference`.
+            kl: Also `.kl`, of the reference's whole distribution from this model's,
+                differentiable in this model.
+
+        Raises:
+            ValueError: a KL without a reference, or with one of another vocabulary.
+        """
+        if kl and reference is None:
+            raise ValueError("A KL needs a reference: pass `reference`, the model it is taken to.")
+        # First, so that what it needs is freed before this model's activations pile up.
+        frozen = reference.predictions(batch) if kl and reference is not None else None
+        alone = None
+        if reference is not None and not kl:
+            with torch.no_grad():
+                alone = cast(LogProbs, reference(batch)).tokens
+        found = score(
+            unwrap(self.model),
+            batch,
+            layout=self.layout,
+            logit_rule=self.route.logit_rule,
+            collision=collision,
+            reference=frozen,
         )
         return LogProbs(
-            tokens=tokens,
+            tokens=found.log_probs,
             mask=batch.mask,
             response=batch.response,
             group=batch.group,
+            collision=found.collision,
+            kl=found.kl,
+            reference=found.reference if alone is None else alone.to(found.log_probs),
             **batch.judgements,
         )
+
+    def predictions(self, batch: Batch) -> LazyLogits | Tensor:
+        """(token, vocab) logits without gradient, for the KL of another model to this one."""
+        model = unwrap(self.model)
+        return predictions(model, batch, layout=self.layout, logit_rule=self.route.logit_rule)
 
 
 def logps(model: nn.Module, groups: Sequence[TokenGroup]) -> LogProbs:

@@ -1,7 +1,7 @@
 """Running a model over packed or padded rows, and from hidden states to log-probs."""
 
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -12,8 +12,9 @@ from transformers import PreTrainedModel
 from preftune.batching import Batch
 from preftune.models.architecture import LogitRule, backbone, output_layer, takes
 from preftune.models.attention import Packing, packed_forward
-from preftune.models.head import log_probs_of_logits, token_log_probs
+from preftune.models.head import TokenStatistics, statistics_of_logits, token_statistics
 from preftune.models.padded import padded_rows
+from preftune.models.vocabulary import LazyLogits
 
 Layout = Literal["packed", "padded"]
 
@@ -50,50 +51,92 @@ def padded_inputs(batch: Batch) -> Iterator[Inputs]:
 
 
 def score(
-    model: PreTrainedModel, batch: Batch, *, layout: Layout, logit_rule: LogitRule | None
-) -> Tensor:
-    """(token,) log p of the batch's response tokens, 0 where not trained.
+    model: PreTrainedModel,
+    batch: Batch,
+    *,
+    layout: Layout,
+    logit_rule: LogitRule | None,
+    collision: bool = False,
+    reference: LazyLogits | Tensor | None = None,
+) -> TokenStatistics:
+    """Log p of the batch's response tokens, and what else is asked for; 0 where not trained.
 
     Args:
         model: The causal language model.
         batch: What to score.
         layout: How the batch is laid out for the model.
         logit_rule: How logits come from the output layer; none: by the model itself, all of them.
+        collision: Ask for the collision.
+        reference: Another model's `predictions` of the same batch. Asks for the KL, which is made
+            from all logits where either model makes them itself.
+
+    Raises:
+        ValueError: the reference has another vocabulary.
     """
-    inputs = packed_inputs(batch) if layout == "packed" else padded_inputs(batch)
-    found: list[Tensor] = []
+    rule = _usable(model, logit_rule)
+    found: list[TokenStatistics] = []
     tokens: list[Tensor] = []
-    with packed_forward() if layout == "packed" else nullcontext():
-        for part in inputs:
+    with _attending(layout):
+        for part in _inputs(batch, layout):
             targets = batch.targets[part.tokens]
-            # Adapters may have replaced the output layer since the rule was found.
-            if logit_rule is None or output_layer(model) is None:
+            frozen = None if reference is None else reference[part.tokens]
+            if rule is None or isinstance(frozen, Tensor):
+                made = frozen.in_full() if isinstance(frozen, LazyLogits) else frozen
                 logits = own_logits(model, part)
-                found.append(log_probs_of_logits(logits, targets))
+                one = statistics_of_logits(logits, targets, collision=collision, reference=made)
             else:
-                found.append(fused_log_probs(model, part, targets, logit_rule))
+                lazy = lazy_logits(model, predictors(model, part), rule)
+                one = token_statistics(lazy, targets, collision=collision, reference=frozen)
+            found.append(one)
             tokens.append(part.tokens)
     if not found:
-        return torch.zeros(len(batch.mask), device=batch.ids.device)
-    values = torch.cat(found)
-    return values.new_zeros(len(batch.mask)).index_copy(0, torch.cat(tokens), values)
+        zeros = torch.zeros(len(batch.mask), device=batch.ids.device)
+        kl = None if reference is None else zeros
+        return TokenStatistics(zeros, zeros if collision else None, kl, kl)
+    return _joined(batch, tokens, found)
+
+
+@torch.no_grad()
+def predictions(
+    model: PreTrainedModel, batch: Batch, *, layout: Layout, logit_rule: LogitRule | None
+) -> LazyLogits | Tensor:
+    """(token, vocab) what a frozen model predicts, for another model's `score` of the same batch.
+
+    In full only where the model makes its logits itself. Arbitrary where a token is not trained.
+    """
+    rule = _usable(model, logit_rule)
+    rows: list[Tensor] = []
+    tokens: list[Tensor] = []
+    with _attending(layout):
+        for part in _inputs(batch, layout):
+            rows.append(own_logits(model, part) if rule is None else predictors(model, part))
+            tokens.append(part.tokens)
+    if not rows:  # nothing to train, and so no row to run
+        config = cast(Any, model.config.get_text_config())
+        width = config.vocab_size if rule is None else config.hidden_size
+        rows, tokens = [torch.zeros(0, width, device=batch.ids.device)], [batch.ids[:0]]
+    found = _in_order(batch, tokens, rows)
+    return found if rule is None else lazy_logits(model, found, rule)
 
 
 def fused_log_probs(
     model: PreTrainedModel, part: Inputs, targets: Tensor, rule: LogitRule
 ) -> Tensor:
     """(trained,) from the backbone's hidden states and the output layer's weight."""
+    return token_statistics(lazy_logits(model, predictors(model, part), rule), targets).log_probs
+
+
+def lazy_logits(model: PreTrainedModel, hidden: Tensor, rule: LogitRule) -> LazyLogits:
+    """(token, vocab) what the model's output layer makes of final hidden states."""
     layer = output_layer(model)
     assert layer is not None, "the fused head needs a plain linear output layer"
-    hidden = hidden_states(model, part)[part.row, part.column]
-    return token_log_probs(
-        hidden, layer.weight, targets, bias=layer.bias, softcap=rule.softcap, scale=rule.scale
-    )
+    return LazyLogits(hidden, layer.weight, layer.bias, rule.softcap, rule.scale)
 
 
-def hidden_states(model: PreTrainedModel, part: Inputs) -> Tensor:
-    """(row, column, hidden) final hidden states."""
-    return cast(Tensor, backbone(model)(**part.model, use_cache=False)[0])
+def predictors(model: PreTrainedModel, part: Inputs) -> Tensor:
+    """(trained, hidden) the final hidden states that predict trained tokens."""
+    hidden = cast(Tensor, backbone(model)(**part.model, use_cache=False)[0])
+    return hidden[part.row, part.column]
 
 
 def own_logits(model: PreTrainedModel, part: Inputs) -> Tensor:
@@ -104,3 +147,38 @@ def own_logits(model: PreTrainedModel, part: Inputs) -> Tensor:
     place = torch.searchsorted(columns, part.column)
     kept = model(**part.model, use_cache=False, logits_to_keep=columns).logits
     return kept[part.row, place]
+
+
+def _inputs(batch: Batch, layout: Layout) -> Iterator[Inputs]:
+    return packed_inputs(batch) if layout == "packed" else padded_inputs(batch)
+
+
+def _attending(layout: Layout) -> AbstractContextManager[object]:
+    return packed_forward() if layout == "packed" else nullcontext()
+
+
+def _usable(model: PreTrainedModel, rule: LogitRule | None) -> LogitRule | None:
+    """The rule, unless adapters have replaced the output layer since it was found."""
+    return None if output_layer(model) is None else rule
+
+
+def _joined(
+    batch: Batch, tokens: Sequence[Tensor], found: Sequence[TokenStatistics]
+) -> TokenStatistics:
+    def join(values: Iterable[Tensor | None]) -> Tensor | None:
+        known = [value for value in values if value is not None]
+        return _in_order(batch, tokens, known) if known else None
+
+    return TokenStatistics(
+        log_probs=_in_order(batch, tokens, [one.log_probs for one in found]),
+        collision=join(one.collision for one in found),
+        kl=join(one.kl for one in found),
+        reference=join(one.reference for one in found),
+    )
+
+
+def _in_order(batch: Batch, tokens: Sequence[Tensor], rows: Sequence[Tensor]) -> Tensor:
+    """(token, ...) the parts' rows in the places of their tokens, 0 elsewhere."""
+    values = torch.cat(list(rows))
+    zeros = values.new_zeros(len(batch.mask), *values.shape[1:])
+    return zeros.index_copy(0, torch.cat(list(tokens)), values)
