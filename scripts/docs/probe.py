@@ -15,6 +15,9 @@ Floats = NDArray[np.float64]
 TOKENS = 20
 """Of every response: curves of length-normalised losses depend on it."""
 
+STILL = {"bco": ("good_reward", "bad_reward")}
+"""Running values that are taken to be 0: a single response would move them with itself."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -49,7 +52,7 @@ def plot_of(objective: Objective) -> Plot:
         return Plot("log-ratio Δ, nats", curves)
     if objective.data in {"rankings", "scores"}:
         curves = [_curve(objective, "Δ = (x, 0, −x)", _three, -span, span)]
-        return Plot("log-ratio x between neighbours of a ranking of three, nats", curves)
+        return Plot("log-ratio x, nats", curves)
     if objective.data == "ties":
         curves = [
             _curve(objective, "judged better", lambda x: _pair(x, span), -span, span),
@@ -76,13 +79,14 @@ def at_start(objective: Objective) -> tuple[float, float, float]:
         records = [_three(torch.zeros((), dtype=torch.float64))]
     else:
         records = [_pair(torch.zeros((), dtype=torch.float64), span)]
-    loss, slopes = 0.0, []
+    loss, slopes = 0.0, list[float]()
     for record in records:
         leaf = replace(record, tokens=record.tokens.detach().requires_grad_())
         value = _loss(objective, leaf)
         loss += value.item()
         (by_token,) = torch.autograd.grad(value, leaf.tokens)
-        slopes += [by_token[leaf.response == one][0].item() for one in range(len(leaf.group))]
+        own = [one for one in leaf.members[0].tolist() if one >= 0]
+        slopes += [by_token[leaf.response == one][0].item() for one in own]
     return loss, slopes[0], slopes[-1] if len(slopes) > 1 else 0.0
 
 
@@ -116,7 +120,8 @@ def _curve(
 
 
 def _loss(objective: Objective, record: LogProbs) -> torch.Tensor:
-    return bind(objective.name).parts[0](record).sum()
+    still = {name: torch.zeros((), dtype=torch.float64) for name in STILL.get(objective.name, ())}
+    return bind(objective.name).parts[0](record, still).sum()
 
 
 def _spread(total: torch.Tensor) -> torch.Tensor:
