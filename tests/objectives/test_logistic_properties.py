@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import torch
 from hypothesis import given
@@ -9,14 +10,24 @@ from hypothesis import strategies as st
 from torch.nn.functional import logsigmoid
 
 from preftune.objectives.losses.logistic import dpo
-from tests.objectives.pairs import Pair, at_margin, close, gradients, loss_of, record
+from tests.objectives.pairs import (
+    Pair,
+    at_margin,
+    betas,
+    check_central_difference,
+    check_doubt,
+    close,
+    few,
+    gradients,
+    loss_of,
+    nats,
+    pairs,
+    record,
+    strengths,
+    sure_pairs,
+)
 
-nats = st.floats(-200.0, 0.0)
-betas = st.floats(0.01, 2.0)
 noises = st.floats(0.0, 0.49)
-strengths = st.floats(0.501, 1.0)
-pairs = st.builds(Pair, nats, nats, nats, nats, strength=strengths)
-sure_pairs = st.builds(Pair, nats, nats, nats, nats)
 
 
 @given(nats, nats, betas, noises, strengths)
@@ -53,16 +64,22 @@ def test_gradient_is_the_closed_form(pair: Pair, beta: float, noise: float) -> N
     close(rejected, -slope)
 
 
+@few
 @given(pairs, betas, noises)
 def test_gradient_is_the_central_difference(pair: Pair, beta: float, noise: float) -> None:
-    logps = record(pair)
-
-    def loss(tokens: torch.Tensor) -> torch.Tensor:
-        return dpo(replace(logps, tokens=tokens), beta=beta, label_smoothing=noise)
-
-    assert torch.autograd.gradcheck(loss, logps.tokens, eps=1e-4, atol=1e-6, rtol=1e-6)
+    loss = partial(dpo, beta=beta, label_smoothing=noise)
+    check_central_difference(loss, record(pair))
 
 
+@few
+@given(pairs, betas, noises)
+def test_doubt_is_the_expectation_over_both_judgements(
+    pair: Pair, beta: float, noise: float
+) -> None:
+    check_doubt(partial(dpo, beta=beta, label_smoothing=noise), pair)
+
+
+@few
 @given(st.floats(-100, 100), betas)
 def test_curvature_is_never_negative(margin: float, beta: float) -> None:
     """d2L/dh2 = beta^2 sigmoid(z) sigmoid(-z)."""
@@ -78,10 +95,8 @@ def test_flipping_the_label_shifts_the_loss_by_a_known_multiple_of_the_margin(
     pair: Pair, beta: float, noise: float
 ) -> None:
     """L(h) - L(-h) = -(1 - 2 e) beta h."""
-    flipped = Pair(pair.rejected, pair.chosen, pair.reference_rejected, pair.reference_chosen, 5, 3)
-    shift = loss_of(pair, beta=beta, label_smoothing=noise) - loss_of(
-        flipped, beta=beta, label_smoothing=noise
-    )
+    loss = partial(loss_of, beta=beta, label_smoothing=noise)
+    shift = loss(pair) - loss(pair.swapped)
     close(shift, -(1 - 2 * noise) * beta * pair.margin)
 
 

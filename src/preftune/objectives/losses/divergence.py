@@ -7,7 +7,7 @@ cancel between chosen and rejected.
 """
 
 from collections.abc import Callable
-from math import expm1, log
+from math import exp, log
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -136,8 +136,9 @@ def alpha_score(ratios: Tensor, alpha: float) -> Tensor:
     tensor([-3.4366,  0.7869,  1.2642])
     """
     exponent = -alpha * ratios
-    # Value and slope at the joint are those of the exponential, so the score stays monotone.
-    beyond = (exponent - STEEPEST).clamp(min=0) * (expm1(STEEPEST) + 1)
+    # Value and slope at the joint are those of the exponential, so the score stays monotone. Not
+    # clamp(min=0): at the joint itself both clamps would hand on a gradient.
+    beyond = (exponent - STEEPEST).relu() * exp(STEEPEST)
     return -(exponent.clamp(max=STEEPEST).expm1() + beyond) / alpha
 
 
