@@ -1,17 +1,23 @@
-"""What DPO does to a whole policy: where it finds the optimum, and where it does not."""
+"""What a loss does to a whole policy: where it finds the optimum, and where it does not."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from preftune.objectives.losses.likelihood import sft
 from preftune.objectives.logprobs import LogProbs
-from preftune.objectives.metrics import measures
+from preftune.objectives.losses.divergence import dpo_alpha_divergence
+from preftune.objectives.losses.likelihood import sft
 from preftune.objectives.losses.logistic import dpo
-from tests.objectives.pairs import policy_over
+from preftune.objectives.losses.offset import modpo
+from preftune.objectives.losses.regression import ipo_mean, ipo_sum
+from preftune.objectives.metrics import measures
+from tests.objectives.pairs import Loss, policy_over
 
 REFERENCE = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
 REWARDS = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64)
@@ -27,6 +33,27 @@ def bradley_terry_judgements() -> list[tuple[int, int, float]]:
     return [(i, j, strength) for (i, j), strength in strengths.items()]
 
 
+def learnt(loss: Loss, reference: Tensor, judged: Sequence[tuple[int, int, float]]) -> Tensor:
+    """The policy (probabilities) with the least mean loss of the judgements."""
+    logits = reference.log().clone().requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [logits],
+        max_iter=200,
+        tolerance_grad=1e-13,
+        tolerance_change=1e-16,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        total = loss(policy_over(log_softmax(logits, 0), reference.log(), judged)).mean()
+        total.backward()
+        return total
+
+    optimizer.step(closure)
+    return logits.detach().softmax(0)
+
+
 @pytest.mark.parametrize(
     ("beta", "optimum"),
     [
@@ -39,28 +66,64 @@ def test_soft_labels_on_all_pairs_recover_the_optimal_policy(
     beta: float, optimum: tuple[float, float, float]
 ) -> None:
     """Judgements alone give the optimum of reward - beta KL: reference exp(reward / beta) / Z."""
-    logits = REFERENCE.log().clone().requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        [logits],
-        max_iter=200,
-        tolerance_grad=1e-13,
-        tolerance_change=1e-16,
-        line_search_fn="strong_wolfe",
-    )
-    judged = bradley_terry_judgements()
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        logps = policy_over(log_softmax(logits, 0), REFERENCE.log(), judged)
-        loss = dpo(logps, beta=beta).mean()
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    policy = logits.detach().softmax(0)
+    policy = learnt(partial(dpo, beta=beta), REFERENCE, bradley_terry_judgements())
     closed_form = (REFERENCE.log() + REWARDS / beta).softmax(0)
     torch.testing.assert_close(policy, closed_form, rtol=0, atol=1e-6)
     torch.testing.assert_close(policy.tolist(), list(optimum), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0])
+def test_another_divergence_finds_another_optimum(alpha: float) -> None:
+    """At the optimum of reward - beta D_f, f'(policy / reference) = reward / beta + a constant."""
+    beta = 1.0
+    loss = partial(dpo_alpha_divergence, beta=beta, alpha=alpha)
+    policy = learnt(loss, REFERENCE, bradley_terry_judgements())
+    scores = (1 - (policy / REFERENCE) ** -alpha) / alpha
+    rest = beta * scores - REWARDS
+    torch.testing.assert_close(rest, rest[:1].expand(3), rtol=0, atol=1e-5)
+    kl_optimum = (REFERENCE.log() + REWARDS / beta).softmax(0)
+    assert (policy - kl_optimum).abs().max() > 0.005
+
+
+def test_two_objectives_and_one_policy() -> None:
+    """MODPO of judgements after r and margins of s: the optimum of w r + (1 - w) s - beta KL."""
+    others, share, beta = torch.tensor([-2.0, 0.5, 1.5], dtype=torch.float64), 0.7, 0.8
+    judged = bradley_terry_judgements()
+    margins = torch.stack([others[winner] - others[loser] for winner, loser, _ in judged])
+    policy = learnt(
+        lambda logps: modpo(replace(logps, margin=margins), beta=beta, share=share),
+        REFERENCE,
+        judged,
+    )
+    total = share * REWARDS + (1 - share) * others
+    closed_form = (REFERENCE.log() + total / beta).softmax(0)
+    torch.testing.assert_close(policy, closed_form, rtol=0, atol=1e-6)
+
+
+UNIFORM = torch.tensor([0.5, 0.5], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("loss", [ipo_sum, ipo_mean])
+@pytest.mark.parametrize(
+    ("p", "tau", "margin"), [(0.8, 0.1, 3.0), (0.8, 1.0, 0.3), (0.95, 0.5, 0.9), (1.0, 0.1, 5.0)]
+)
+def test_ipo_finds_the_margin_that_the_judgements_are_worth(
+    loss: Loss, p: float, tau: float, margin: float
+) -> None:
+    """(2 p - 1) / (2 tau), finite also where the judge is sure; one token: sum and mean agree."""
+    reference = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    policy = learnt(partial(loss, tau=tau), reference, [(0, 1, p)])
+    first, second = (policy / reference).log().tolist()
+    assert math.isclose(first - second, margin, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.5, 2.0])
+def test_a_sure_judge_leaves_ipo_with_some_doubt(tau: float) -> None:
+    """Of two responses the better one gets sigmoid(1 / (2 tau)), where DPO would give it all."""
+    first, _ = learnt(partial(ipo_sum, tau=tau), UNIFORM, [(0, 1, 1.0)]).tolist()
+    assert math.isclose(first, 1 / (1 + math.exp(-1 / (2 * tau))), abs_tol=1e-8)
+    all_of_it, _ = learnt(partial(dpo, beta=tau), UNIFORM, [(0, 1, 1.0)]).tolist()
+    assert all_of_it > 1 - 1e-4
 
 
 @pytest.mark.parametrize("beta", [0.1, 0.5, 1.0])
@@ -128,7 +191,7 @@ def test_displacement(
     logps, after = one_step(rate, nll)
     assert math.isclose(dpo(logps, beta=1.0).item(), loss, abs_tol=1e-6)
     torch.testing.assert_close(after, list(policy), rtol=0, atol=1e-6)
-    assert measures(logps, beta=1.0).means()["displacement"] == (1.0 if rate else 0.0)
+    assert measures(logps).means()["displacement"] == (1.0 if rate else 0.0)
 
 
 def test_no_displacement_with_free_logits() -> None:
