@@ -1,13 +1,14 @@
 import io
 import re
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from preftune.records import Group
+from preftune.records import Group, Rating, Relation
 from preftune.rendering import Renderer, preview
 from preftune.rendering.preview import Preview, as_text, inert, show
 from preftune.rendering.truncation import POLICIES, Policy
@@ -98,6 +99,36 @@ def test_only_the_first_rows_are_shown_and_chosen_is_the_winner() -> None:
     assert [row.source for row in view.rows] == ["p:1", "p:2", "p:3"]
     assert [side.name for side in view.rows[0].sides] == ["chosen", "rejected"]
     assert [side.name for side in view.rows[2].sides] == ["response 1"]
+
+
+NAMED = [
+    ((Rating(score=9.0), Rating(score=8.5)), (Relation(1, 0),), ["rejected", "chosen"]),
+    ((None, None), (Relation(0, 1, tie=True),), ["response 1", "response 2"]),
+    ((Rating(good=True), Rating(good=False, score=1.0)), (), ["good", "bad"]),
+    (
+        (Rating(score=9.0), Rating(score=8.5)),
+        (),
+        ["response 1, score 9", "response 2, score 8.5"],
+    ),
+    (
+        (Rating(score=9.0, rank=0), Rating(rank=1)),
+        (),
+        ["response 1, rank 0", "response 2, rank 1"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("ratings", "relations", "names"), NAMED)
+def test_each_response_is_named_by_what_was_said_of_it(
+    ratings: tuple[Rating | None, ...], relations: tuple[Relation, ...], names: list[str]
+) -> None:
+    plain = pair("hi", "Hello", "No")
+    sides = zip(plain.responses, ratings, strict=True)
+    responses = tuple(replace(side, rating=rating) for side, rating in sides)
+    row = replace(plain, responses=responses, relations=relations)
+    (view,) = preview(renderer(), [row]).rows
+    assert [side.name for side in view.sides] == names
+    assert not view.unused
 
 
 def hostile() -> Preview:

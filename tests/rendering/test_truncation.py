@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preftune.records import Relation, TokenGroup, TokenResponse
+from preftune.records import Rating, Relation, TokenGroup, TokenResponse
 from preftune.rendering.truncation import (
     END_CUT,
     JUDGEMENT_DROPPED,
@@ -106,6 +108,38 @@ def test_a_ranking_loses_only_the_judgements_between_identical_responses() -> No
     assert fitted.group is not None
     assert fitted.group.relations == relations[:2]
     assert fitted.cuts == (JUDGEMENT_DROPPED,)
+
+
+def rated(whole: TokenGroup, *ratings: Rating | None) -> TokenGroup:
+    responses = zip(whole.responses, ratings, strict=True)
+    return replace(whole, responses=tuple(replace(one, rating=given) for one, given in responses))
+
+
+@pytest.mark.parametrize("relations", [(), (Relation(1, 0),)])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Rating(rank=0), Rating(rank=1)),
+        (Rating(score=2.0), Rating(score=1.0)),
+        (Rating(good=True), Rating(good=False)),
+    ],
+)
+def test_the_same_tokens_rated_differently_are_left_out(
+    one: Rating, other: Rating, relations: tuple[Relation, ...]
+) -> None:
+    whole = group([1], [6], [7, 8], [7, 9], relations=relations)
+    whole = rated(whole, one, one, other)
+    assert fit(whole, limit=3, policy="response", keep=1).group is not None
+    cut = fit(whole, limit=2, policy="response", keep=1)
+    assert (cut.group, cut.reason) == (None, "identical after truncation")
+
+
+@pytest.mark.parametrize("rating", [Rating(rank=1), Rating(score=2.0), None])
+def test_the_same_tokens_rated_alike_or_not_at_all_stay(rating: Rating | None) -> None:
+    whole = rated(group([1], [6], [7], [7], relations=()), Rating(rank=0), rating, rating)
+    assert distinct(whole, "rendering").group is not None
+    half = rated(group([1], [6], [7], [7], relations=()), Rating(rank=0), Rating(rank=1), None)
+    assert distinct(half, "rendering").group is not None
 
 
 lengths = st.integers(1, 12)

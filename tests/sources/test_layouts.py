@@ -259,23 +259,3 @@ def test_plain_answers_without_a_prompt_are_no_transcripts(write):
     with pytest.raises(DataError, match="plain text, not transcripts") as caught:
         read(write({"chosen": "blue", "rejected": "black"}))
     assert caught.value.code == "PT103"
-
-
-@pytest.mark.parametrize(
-    "row",
-    [
-        {"messages": [ASKED, GOOD], "label": True},
-        {"prompt": "q", "completion": "a", "label": -1},
-        {"prompt": "q", "responses": ["a", "b"], "ranks": [1, 2]},
-        {"prompt": "q", "completions": [{"text": "a", "score": 1}]},
-    ],
-)
-def test_thumbs_and_ranked_lists_are_refused_politely(write, row):
-    with pytest.raises(DataError, match="a later one") as caught:
-        read(write(row))
-    assert caught.value.code == "PT105"
-
-
-def test_a_label_that_is_no_thumb_is_metadata(write):
-    row = {"messages": [ASKED, GOOD], "label": "colours"}
-    assert read(write(row)).groups[0].metadata == {"label": "colours"}

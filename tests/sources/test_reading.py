@@ -80,22 +80,64 @@ def test_sharegpt_pairs(shared):
     assert {len(group.prompt) for group in reading.groups} == {1, 2, 3, 5, 7, 9, 13}
 
 
-def test_thumbs_are_refused_politely(shared):
-    with pytest.raises(DataError, match="thumbs") as caught:
-        read(str(shared / "data/chat-pairs/kto_en_demo.json"))
-    assert caught.value.code == "PT105"
+def test_thumbs_are_for_what_was_answered_last(shared):
+    reading = read(str(shared / "data/chat-pairs/kto_en_demo.json"))
+    assert reading.layout == (
+        "conversations in `messages`: what was answered last is the response; "
+        "thumbs in `label`, true for good"
+    )
+    assert reading.intake.summary() == "300 rows: 300 used, 0 excluded"
+    assert reading.notes == ("thumbs: 150 good, 150 bad.",)
+    assert {len(group.responses[0].turns) for group in reading.groups} == {1}
+    assert {roles(group)[-1] for group in reading.groups} == {"user"}
+    assert max(len(group.prompt) for group in reading.groups) == 11
+    assert all(group.relations == () for group in reading.groups)
 
 
-def test_ranked_trees_are_refused_politely(shared):
-    with pytest.raises(DataError, match="ranked lists") as caught:
-        read(str(shared / "data/oasst/trees.jsonl.gz"))
-    assert caught.value.code == "PT105"
+def test_trees_give_a_ranking_for_every_place_with_ranked_replies(shared):
+    path = shared / "data/oasst/trees.jsonl.gz"
+    reading = read(str(path))
+    assert reading.layout.startswith("trees in `prompt`: every place with two or more replies")
+    assert reading.layout.endswith("152 places from 60 rows of the file")
+    assert reading.intake.summary() == (
+        "152 rows: 122 used, 30 excluded (30 fewer than two ranked replies)"
+    )
+    assert not any(exclusion.broken for exclusion in reading.intake.exclusions)
+    assert reading.notes == (
+        "122 prompts with 2 to 9 ranked responses, 371 in all; in 0 some are equal.",
+        "responses without a rating left out: 1.",
+    )
+    trees = [json.loads(line)["prompt"] for line in gzip.decompress(path.read_bytes()).splitlines()]
+    for group in reading.groups:
+        line, _, way = group.source.rsplit(":")[-1].partition("#")
+        node, texts = trees[int(line) - 1], []
+        for step in way.split(".") if way else []:
+            texts.append(node["text"])
+            node = node["replies"][int(step) - 1]
+        assert [turn.content for turn in group.prompt] == [*texts, node["text"]]
+        assert roles(group) == ["user", *["assistant", "user"] * (len(texts) // 2)]
+        ranked = {r["text"]: r["rank"] for r in node["replies"] if r.get("rank") is not None}
+        assert {one.turns[0].content: one.rating.rank for one in group.responses} == ranked
+    assert len({group.source for group in reading.groups}) == 122
 
 
-def test_ultrafeedback_keeps_its_scores_and_names_its_tie(shared):
+def test_ultrafeedback_keeps_its_scores_as_margins_and_names_its_ties(shared):
     reading = read(str(shared / "data/ultrafeedback/scored.jsonl.gz"), bad_rows="skip")
     assert [item.source.rsplit(":")[-1] for item in reading.intake.exclusions] == ["307"]
     assert reading.intake.by_reason == {"identical responses": 1}
+    assert (
+        "scores in `metadata.score_chosen` and `metadata.score_rejected`: their difference is the "
+        "margin, equal ones tie; kept as metadata: 'source_index', 'metadata'"
+    ) in reading.layout
+    assert reading.notes == (
+        "42 of 399 judgements are ties: only objectives made for ties learn from them.",
+    )
+    for group in reading.groups:
+        own = group.metadata["metadata"]
+        scores = [response.rating.score for response in group.responses]
+        assert scores == [own["score_chosen"], own["score_rejected"]]
+        assert group.relations[0].margin == scores[0] - scores[1]
+        assert group.relations[0].tie == (scores[0] == scores[1])
     assert set(reading.groups[0].metadata) == {"source_index", "metadata"}
 
 
@@ -130,6 +172,8 @@ def test_stories_are_text_that_is_only_continued(shared):
     assert reading.intake.summary() == "783 rows: 783 used, 0 excluded"
     assert {group.form for group in reading.groups} == {"text"}
     assert reading.groups[0].prompt[0].content.endswith("Lily found a ne")
+    assert "scores in `chosen_score` and `rejected_score`" in reading.layout
+    assert all(group.relations[0].margin > 0 for group in reading.groups)
 
 
 def test_reviews_with_labels_say_what_is_missing(shared):
@@ -169,6 +213,69 @@ def test_rows_in_are_rows_used_plus_rows_excluded(tmp_path_factory, lines, at):
         with pytest.raises(DataError) as caught:
             read(str(path))
         assert caught.value.code == "PT104"
+
+
+REPLY = {"text": "yes", "role": "assistant", "rank": 0, "replies": []}
+NODE = {"text": "Red?", "role": "prompter", "replies": [REPLY, {**REPLY, "text": "no", "rank": 1}]}
+SHAPES = {
+    "pairs": {
+        **PAIR, "strength": 0.7, "weight": 2, "margin": 1.5, "score_chosen": 2, "score_rejected": 1,
+        "tie": False,
+    },
+    "thumbs": {"prompt": "Red?", "completion": "Yes.", "label": True},
+    "scores": {"prompt": "Red?", "responses": ["Yes.", "No.", "Hm."], "scores": [3, 2, 2]},
+    "ranks": {
+        "instruction": "Red?", "answers": [{"text": "a", "rank": 1}, {"text": "b", "rank": 2}],
+    },
+    "trees": {"prompt": NODE},
+}  # fmt: skip
+said = st.fixed_dictionaries(
+    {"text": texts},
+    optional={
+        "role": st.sampled_from(["assistant", "prompter"]),
+        "rank": st.none() | st.integers(-1, 2),
+        "deleted": st.booleans(),
+        "replies": st.none() | st.lists(st.just(REPLY) | st.just(NODE), max_size=3),
+    },
+)
+anything = (
+    texts | st.none() | st.booleans() | st.integers(-1, 2) | st.floats(0, 1) | said
+    | st.just([{"role": "user", "content": "x"}]) | st.lists(said | texts, max_size=4)
+    | st.lists(st.integers(-1, 3) | st.none() | texts, max_size=4)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_whatever_a_row_holds_it_is_used_or_excluded_with_a_reason(tmp_path_factory, shape, data):
+    good = SHAPES[shape]
+    change = st.dictionaries(st.sampled_from([*good, "extra"]), anything, min_size=1, max_size=2)
+    changed = data.draw(st.lists(change, max_size=8))
+    rows = [*[good] * 9, *({**good, **one} for one in changed), good]
+    path = jsonl(tmp_path_factory.getbasetemp() / "shape.jsonl", rows)
+    reading = read(path, bad_rows="skip")
+    places = [group.source for group in reading.groups]
+    places += [exclusion.source for exclusion in reading.intake.exclusions]
+    assert len(places) == reading.intake.rows == len(set(places))
+    assert {place.partition("#")[0] for place in places} == {
+        f"{path}:{number}" for number in range(1, len(rows) + 1)
+    }
+    assert shape == "trees" or len(places) == len(rows)
+    for group in reading.groups:
+        assert all(0.5 < relation.strength <= 1 for relation in group.relations)
+        assert group.weight > 0
+        texts = [response.turns for response in group.responses]
+        assert len(set(texts)) == len(texts)
+        assert all(turn.content.strip() for turns in texts for turn in turns)
+    unexpected = [item for item in reading.intake.exclusions if not item.expected]
+    broken = any(item.broken for item in unexpected)
+    if broken or len(unexpected) > 0.05 * (reading.intake.used + len(unexpected)):
+        with pytest.raises(DataError) as caught:
+            read(path)
+        assert caught.value.code == "PT104"
+    else:
+        assert read(path).intake == reading.intake
 
 
 def test_at_most_ten_rows_are_listed_and_all_are_counted(tmp_path):

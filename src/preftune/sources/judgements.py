@@ -48,9 +48,12 @@ def with_judgements(names: Mapping[str, str], sample: Sequence[Row]) -> dict[str
         return column not in taken and _mostly(is_number, column, sample)
 
     found |= {word: word for word in ("strength", "margin") if word not in found and numeric(word)}
-    if not any(word in found for word in _SIDES):
+    given = [word for word in _SIDES if word in found]
+    if not given:
         sides = next((pair for pair in _spelled() if all(map(numeric, pair))), None)
         found |= zip(_SIDES, sides, strict=True) if sides else ()
+    elif len(given) == 1:  # one score alone compares nothing: the mapping of it does nothing
+        del found[given[0]]
     if "tie" not in found:
         marked = (name for name in ("tie", "is_tie", "status") if name not in taken)
         column = next((name for name in marked if _mostly(_is_mark, name, sample)), None)

@@ -1,7 +1,7 @@
 """From a row with several judged responses to a group."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from preftune.records import Group, Message, Rating, Response
@@ -13,7 +13,7 @@ from preftune.sources.turns import Turns, checked_answer, checked_prompt, turns_
 
 EMPTY = "empty responses left out"
 COPIES = "copies of a response left out"
-UNRATED = "responses without a rating, in no comparison"
+UNRATED = "responses without a rating left out"
 
 
 def group_of(lists: Lists, row: Row, counts: Counter[str]) -> Group:
@@ -22,7 +22,7 @@ def group_of(lists: Lists, row: Row, counts: Counter[str]) -> Group:
     Args:
         lists: Where everything stands.
         row: The row.
-        counts: Of what is left out on the way.
+        counts: Of what is left out inside rows that are used.
 
     Raises:
         RowError: the row is broken, or compares nothing.
@@ -31,28 +31,20 @@ def group_of(lists: Lists, row: Row, counts: Counter[str]) -> Group:
     items = list_in(row.columns, lists.columns.names["responses"])
     if items is None:
         raise _no_list("responses", lists.columns.value(row, "responses"))
-    values = _values(lists, row, items)
-    rated: dict[Turns, float | None] = {}
-    for number, (item, value) in enumerate(zip(items, values, strict=True), 1):
-        turns = _answer(lists, item, number, question)
-        if turns is None:
-            counts[EMPTY] += 1
-        elif turns not in rated:
-            rated[turns] = value
-        else:
-            rated[turns] = _same(rated[turns], value, turns)
-            counts[COPIES] += 1
-    known = [value for value in rated.values() if value is not None]
+    left: Counter[str] = Counter()
+    rated = _distinct(lists, items, _values(lists, row, items), question, left)
+    known = {turns: value for turns, value in rated.items() if value is not None}
     if len(known) < 2:
         raise RowError(TOO_FEW, f"{len(known)} of {len(items)}", broken=False)
-    counts[UNRATED] += len(rated) - len(known)
+    left[UNRATED] += len(rated) - len(known)
+    counts.update(left)
     # Files count from 0 or 1 and leave gaps after equal ranks: only the order is kept.
-    place = {value: index for index, value in enumerate(sorted(set(known)))}
+    place = {value: index for index, value in enumerate(sorted(set(known.values())))}
     return Group(
         prompt=question,
         responses=tuple(
-            Response(turns, _rating(value, place, ranked=lists.ranked))
-            for turns, value in rated.items()
+            Response(turns, Rating(rank=place[value]) if lists.ranked else Rating(score=value))
+            for turns, value in known.items()
         ),
         source=row.place,
         form=lists.form,
@@ -61,10 +53,25 @@ def group_of(lists: Lists, row: Row, counts: Counter[str]) -> Group:
     )
 
 
-def _rating(value: float | None, place: Mapping[float, int], *, ranked: bool) -> Rating | None:
-    if value is None:
-        return None
-    return Rating(rank=place[value]) if ranked else Rating(score=value)
+def _distinct(
+    lists: Lists,
+    items: Sequence[object],
+    values: Sequence[float | None],
+    question: Turns,
+    left: Counter[str],
+) -> dict[Turns, float | None]:
+    """Each response that is not empty, once, with its score or rank."""
+    rated: dict[Turns, float | None] = {}
+    for number, (item, value) in enumerate(zip(items, values, strict=True), 1):
+        turns = _answer(lists, item, number, question)
+        if turns is None:
+            left[EMPTY] += 1
+        elif turns not in rated:
+            rated[turns] = value
+        else:
+            rated[turns] = _same(rated[turns], value, turns)
+            left[COPIES] += 1
+    return rated
 
 
 def _same(one: float | None, other: float | None, turns: Turns) -> float | None:

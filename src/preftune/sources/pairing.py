@@ -12,6 +12,7 @@ from preftune.sources.rows import RowError
 
 ALL_EQUAL = "all responses rated equal"
 SMALL_GAP = "gap below the minimum"
+UNSCORED = "no scores to measure a gap"
 TOO_FEW = "fewer than two rated responses"
 _ROUNDING = 1e-9
 """4.3 - 4.2 is a little less than 0.1, and counts as a gap of 0.1."""
@@ -48,7 +49,7 @@ def best_versus_worst(group: Group, terms: Terms) -> Group:
     Raises:
         RowError: the group makes no pair.
     """
-    ratings = _ratings(group)
+    ratings = _ratings(group, terms)
     best, worst = _ends(ratings)
     if ratings.gap(best[0], worst[0]) < terms.minimum_gap - _ROUNDING:
         raise RowError(SMALL_GAP, f"the largest is {ratings.gap(best[0], worst[0]):g}")
@@ -63,7 +64,7 @@ def best_versus_random(group: Group, terms: Terms) -> Group:
     Raises:
         RowError: the group makes no pair.
     """
-    ratings = _ratings(group)
+    ratings = _ratings(group, terms)
     best, _ = _ends(ratings)
     winner = _drawn(group, best, terms.seed)
     worse = [index for index in ratings.values if _apart(ratings.gap(winner, index), terms)]
@@ -79,7 +80,7 @@ def all_pairs(group: Group, terms: Terms) -> Group:
     Raises:
         RowError: the group makes no pair.
     """
-    ratings = _ratings(group)
+    ratings = _ratings(group, terms)
     found: list[tuple[int, int]] = []
     for one, other in combinations(ratings.values, 2):
         pair = (one, other) if ratings.gap(one, other) > 0 else (other, one)
@@ -95,7 +96,7 @@ def all_pairs(group: Group, terms: Terms) -> Group:
     return _only(group, tuple(ratings.relation(*pair, weight) for pair in found), terms)
 
 
-def _ratings(group: Group) -> _Ratings:
+def _ratings(group: Group, terms: Terms) -> _Ratings:
     known = [response.rating or Rating() for response in group.responses]
     scored = any(rating.score is not None for rating in known)
     values = {
@@ -105,6 +106,8 @@ def _ratings(group: Group) -> _Ratings:
     }
     if len(values) < 2:
         raise RowError(TOO_FEW, f"{len(values)} of {len(known)}")
+    if terms.minimum_gap and not scored:
+        raise RowError(UNSCORED, "its responses have ranks")
     return _Ratings(values, scored)
 
 

@@ -17,13 +17,17 @@ _LIKE_THUMBS = frozenset((
 
 
 def has_thumbs(names: Mapping[str, str], mapped: set[str], sample: Sequence[Row]) -> bool:
-    """Whether `label` is meant as a thumb: mapped, true or false somewhere, or like it."""
+    """Whether `label` is meant as a thumb: mapped, true or false somewhere, or nothing else.
+
+    What only looks like thumbs (1, "good") is refused row by row, and not read as responses
+    without a judgement, unless the user maps columns and leaves it out.
+    """
     if "label" not in names:
         return False
     values = [row.columns.get(names["label"]) for row in sample]
     if "label" in mapped or any(truth_of(value) is not None for value in values):
         return True
-    return all(map(_like_a_thumb, values))
+    return not mapped and all(map(_like_a_thumb, values))
 
 
 def _like_a_thumb(value: object) -> bool:
