@@ -107,7 +107,7 @@ def with_everything(*pairs: Pair, dtype: torch.dtype = torch.float64) -> LogProb
         relations=[(3 * pair, 3 * pair + 1) for pair in range(count)],
     )
     places = torch.arange(3 * count) % 3
-    spread = torch.linspace(0.1, 0.9, len(logps.tokens), dtype=dtype)
+    unlikely = logps.tokens.detach().abs()
     return replace(
         logps,
         tokens=logps.tokens.requires_grad_(),
@@ -118,6 +118,6 @@ def with_everything(*pairs: Pair, dtype: torch.dtype = torch.float64) -> LogProb
         score=torch.tensor([1.5, 0.5, torch.nan], dtype=dtype)[places],
         margin=torch.full((count,), 1.0, dtype=dtype),
         tie=torch.zeros(count, dtype=torch.bool),
-        kl=spread.clone().requires_grad_(),
-        collision=-spread - 1,
+        kl=(0.01 * unlikely + 0.05).requires_grad_(),
+        collision=-0.1 * unlikely - 1,
     )
