@@ -33,6 +33,7 @@ from tests.objectives.pairs import (
     check_golden,
     close,
     few,
+    fewer,
     of_ratios,
     record,
     slopes,
@@ -130,6 +131,7 @@ def exact(name: str, ratio: float, alpha: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("name", LOSSES)
+@few
 @given(ratios, ratios, betas, alphas)
 def test_loss_and_gradient_are_the_closed_forms(
     name: str, up: float, down: float, beta: float, alpha: float
@@ -145,7 +147,7 @@ def test_loss_and_gradient_are_the_closed_forms(
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@few
+@fewer
 @given(st.floats(-4, 4), st.floats(-4, 4), betas, st.floats(0.501, 1.0))
 def test_gradient_is_the_central_difference_and_doubt_the_expectation(
     name: str, up: float, down: float, beta: float, strength: float
@@ -159,6 +161,7 @@ def test_gradient_is_the_central_difference_and_doubt_the_expectation(
 # Reductions
 
 
+@few
 @given(ratios, ratios, betas)
 def test_the_score_log_u_is_dpo(up: float, down: float, beta: float) -> None:
     """Reverse KL needs no function of its own: its score is the log-ratio."""
@@ -166,6 +169,7 @@ def test_the_score_log_u_is_dpo(up: float, down: float, beta: float) -> None:
     close(value(partial(dpo, beta=beta), of_ratios(up, down)), loss)
 
 
+@few
 @given(ratios, ratios, betas)
 def test_towards_alpha_0_it_is_dpo(up: float, down: float, beta: float) -> None:
     """(1 - exp(-alpha t)) / alpha = t - alpha t^2 / 2 + ...: ten times nearer for a tenth."""
@@ -180,6 +184,7 @@ def test_towards_alpha_0_it_is_dpo(up: float, down: float, beta: float) -> None:
     assert distances[1] == pytest.approx(-1e-4 * up**2 / 2, rel=0.01, abs=1e-9)
 
 
+@few
 @given(st.floats(-1e4, 1e4), st.floats(-1e4, 1e4), betas)
 def test_at_alpha_1_it_is_forward_kl(up: float, down: float, beta: float) -> None:
     one, other = (
@@ -190,6 +195,7 @@ def test_at_alpha_1_it_is_forward_kl(up: float, down: float, beta: float) -> Non
     assert slopes(one, of_ratios(up, down)) == slopes(other, of_ratios(up, down))
 
 
+@few
 @given(st.floats(-200, -40), st.floats(-200, -40), betas)
 def test_far_below_the_reference_jensen_shannon_is_dpo(up: float, down: float, beta: float) -> None:
     pair = of_ratios(up, down)
@@ -200,6 +206,7 @@ def test_far_below_the_reference_jensen_shannon_is_dpo(up: float, down: float, b
 
 
 @pytest.mark.parametrize("score", SCORES.values(), ids=SCORES)
+@few
 @given(st.floats(-1e4, 1e4), st.floats(1e-3, 1e3))
 def test_scores_never_fall_as_the_ratio_rises(
     score: Callable[[Tensor], Tensor], ratio: float, more: float
@@ -276,6 +283,7 @@ def test_without_a_reference_they_refuse(loss: Loss) -> None:
         ("alpha", alpha_divergence_reward),
     ],
 )
+@few
 @given(ratios, ratios, st.tuples(betas, alphas))
 def test_the_reward_is_what_the_loss_compares(
     name: str,

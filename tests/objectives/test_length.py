@@ -32,6 +32,7 @@ from tests.objectives.pairs import (
     close,
     doubled,
     few,
+    fewer,
     lengths,
     pairs,
     record,
@@ -119,6 +120,7 @@ def pull_of(logit: float) -> float:
     return torch.tensor(-logit, dtype=torch.float64).sigmoid().item()
 
 
+@few
 @given(sure_pairs, betas, costs)
 def test_gradients_are_the_closed_forms(pair: Pair, beta: float, alpha: float) -> None:
     """dL/d log-ratio = -+beta sigmoid(-logit), over the length where it is a mean."""
@@ -143,7 +145,7 @@ def with_settings(name: str, beta: float, alpha: float) -> Loss:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@few
+@fewer
 @given(pairs, st.floats(0.01, 0.5), shares)
 def test_gradient_is_the_central_difference(
     name: str, pair: Pair, beta: float, alpha: float
@@ -184,6 +186,7 @@ def test_without_a_reference_they_refuse(loss: Loss) -> None:
 # DPO per token
 
 
+@few
 @given(pairs, lengths, betas)
 def test_for_equal_lengths_dpo_norm_is_dpo_with_beta_over_the_length(
     pair: Pair, length: int, beta: float
@@ -194,6 +197,7 @@ def test_for_equal_lengths_dpo_norm_is_dpo_with_beta_over_the_length(
     assert slopes(norm, same) == pytest.approx(slopes(plain, same), abs=1e-12)
 
 
+@few
 @given(sure_pairs, betas)
 def test_doubled_tokens_leave_dpo_norm_alone(pair: Pair, beta: float) -> None:
     logps = record(pair)
@@ -205,6 +209,7 @@ def test_doubled_tokens_leave_dpo_norm_alone(pair: Pair, beta: float) -> None:
 # Length-regularised DPO
 
 
+@few
 @given(pairs, betas)
 def test_len_dpo_at_no_cost_is_dpo(pair: Pair, beta: float) -> None:
     loss = partial(len_dpo, beta=beta, alpha=0.0)
@@ -212,6 +217,7 @@ def test_len_dpo_at_no_cost_is_dpo(pair: Pair, beta: float) -> None:
     assert slopes(loss, pair) == pytest.approx(slopes(partial(dpo, beta=beta), pair), abs=1e-12)
 
 
+@few
 @given(pairs, lengths, betas, costs)
 def test_len_dpo_for_equal_lengths_is_dpo(
     pair: Pair, length: int, beta: float, alpha: float
@@ -221,6 +227,7 @@ def test_len_dpo_for_equal_lengths_is_dpo(
     close(value(loss, same), value(partial(dpo, beta=beta), same), 1e-12)
 
 
+@few
 @given(st.floats(-100, 100), lengths, st.integers(1, 9), costs)
 def test_a_longer_chosen_response_leaves_less_to_learn(
     margin: float, length: int, more: int, alpha: float
@@ -237,6 +244,7 @@ def test_a_longer_chosen_response_leaves_less_to_learn(
 # LD-DPO
 
 
+@few
 @given(pairs, betas)
 def test_ld_dpo_with_a_whole_tail_is_dpo(pair: Pair, beta: float) -> None:
     logps, loss, plain = (
@@ -248,6 +256,7 @@ def test_ld_dpo_with_a_whole_tail_is_dpo(pair: Pair, beta: float) -> None:
     torch.testing.assert_close(by_tokens(loss, logps), by_tokens(plain, logps), rtol=0, atol=1e-12)
 
 
+@few
 @given(pairs, lengths, betas, shares)
 def test_ld_dpo_for_equal_lengths_is_dpo(
     pair: Pair, length: int, beta: float, alpha: float
@@ -258,6 +267,7 @@ def test_ld_dpo_for_equal_lengths_is_dpo(
     torch.testing.assert_close(by_tokens(loss, same), by_tokens(plain, same), rtol=0, atol=1e-12)
 
 
+@few
 @given(sure_pairs, betas, shares)
 def test_tokens_of_the_tail_move_alpha_times_as_much(pair: Pair, beta: float, alpha: float) -> None:
     logps = record(pair)
@@ -278,6 +288,7 @@ def logit_of(loss: float) -> float:
     return -math.log(math.expm1(loss))
 
 
+@few
 @given(st.builds(Pair, *[st.floats(-20.0, 0.0)] * 4, lengths, lengths), shares)
 def test_the_margin_of_ld_dpo_is_linear_in_alpha(pair: Pair, alpha: float) -> None:
     cut, between, whole = (
@@ -330,7 +341,7 @@ def one_by_one(logps: LogProbs, beta: float, alpha: float) -> list[float]:
     return losses
 
 
-@few
+@fewer
 @given(st.integers(0, 2**31), st.lists(st.integers(2, 4), min_size=1, max_size=3), betas, shares)
 def test_ld_dpo_of_groups_and_masks_is_its_definition(
     seed: int, sizes: list[int], beta: float, alpha: float
@@ -363,6 +374,7 @@ def test_a_tail_begins_after_the_trained_tokens_of_the_shorter() -> None:
         ("ld_dpo", desensitised_reward),
     ],
 )
+@few
 @given(sure_pairs, betas, shares)
 def test_the_reward_is_what_the_loss_compares(
     name: str,

@@ -18,6 +18,7 @@ from tests.objectives.pairs import (
     check_doubt,
     close,
     few,
+    fewer,
     gradients,
     loss_of,
     nats,
@@ -64,7 +65,7 @@ def test_gradient_is_the_closed_form(pair: Pair, beta: float, noise: float) -> N
     close(rejected, -slope)
 
 
-@few
+@fewer
 @given(pairs, betas, noises)
 def test_gradient_is_the_central_difference(pair: Pair, beta: float, noise: float) -> None:
     loss = partial(dpo, beta=beta, label_smoothing=noise)

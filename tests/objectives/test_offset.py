@@ -22,6 +22,7 @@ from tests.objectives.pairs import (
     check_golden,
     close,
     few,
+    fewer,
     gradients,
     pairs,
     record,
@@ -120,6 +121,7 @@ def with_setting(name: str, beta: float, setting: float) -> Callable[[LogProbs],
 
 
 @pytest.mark.parametrize("name", LOSSES)
+@few
 @given(sure_pairs, positive_gaps, shares, betas)
 def test_loss_and_gradient_are_the_closed_forms(
     name: str, pair: Pair, gap: float, setting: float, beta: float
@@ -131,7 +133,7 @@ def test_loss_and_gradient_are_the_closed_forms(
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@few
+@fewer
 @given(pairs, positive_gaps, st.floats(0.3, 1.0), st.floats(0.01, 0.3))
 def test_gradient_is_the_central_difference(
     name: str, pair: Pair, gap: float, setting: float, beta: float
@@ -140,6 +142,7 @@ def test_gradient_is_the_central_difference(
 
 
 @pytest.mark.parametrize("name", ["odpo_linear", "modpo"])
+@few
 @given(pairs, gaps, shares, betas)
 def test_doubt_is_the_expectation_over_both_judgements(
     name: str, pair: Pair, gap: float, setting: float, beta: float
@@ -152,6 +155,7 @@ def test_doubt_is_the_expectation_over_both_judgements(
     close(loss(judged(pair, gap)).item(), expected)
 
 
+@few
 @given(st.floats(0.55, 0.99), gaps, st.floats(0.1, 1.0))
 def test_doubt_lowers_the_lead_that_is_asked_for(p: float, gap: float, setting: float) -> None:
     """The least loss: beta h = offset + logit p."""
@@ -195,6 +199,7 @@ def test_extreme_margins_stay_finite(name: str, margin: float, dtype: torch.dtyp
         (partial(modpo, share=1.0), 7.0),
     ],
 )
+@few
 @given(sure_pairs, betas)
 def test_without_an_offset_it_is_dpo(
     loss: Callable[..., Tensor], gap: float, pair: Pair, beta: float
@@ -204,6 +209,7 @@ def test_without_an_offset_it_is_dpo(
     close(slope(partial(loss, beta=beta), logps), slope(partial(dpo, beta=beta), logps), 1e-12)
 
 
+@few
 @given(positive_gaps, st.floats(0.1, 2.0))
 def test_odpo_is_odpo_linear_of_the_logarithm(gap: float, alpha: float) -> None:
     pair = FIXTURES["good"]
@@ -212,6 +218,7 @@ def test_odpo_is_odpo_linear_of_the_logarithm(gap: float, alpha: float) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
+@few
 @given(st.floats(-50, 50), positive_gaps, st.floats(0.1, 5.0))
 def test_a_larger_gap_costs_more(name: str, margin: float, gap: float, more: float) -> None:
     loss = LOSSES[name]
@@ -220,6 +227,7 @@ def test_a_larger_gap_costs_more(name: str, margin: float, gap: float, more: flo
     assert slope(loss, large) < slope(loss, small) < 0
 
 
+@few
 @given(gaps, st.floats(0.05, 0.95))
 def test_modpo_asks_nothing_where_the_others_explain_the_judgement(
     gap: float, share: float

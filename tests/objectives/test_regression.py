@@ -21,6 +21,7 @@ from tests.objectives.pairs import (
     close,
     doubled,
     few,
+    fewer,
     lengths,
     of_ratios,
     pairs,
@@ -135,6 +136,7 @@ def test_at_the_start(
     check_golden(loss, record(pair, dtype=dtype), (at_start, chosen, rejected))
 
 
+@few
 @given(pairs, ties_to_reference, st.floats(0, 2))
 def test_gradients_are_the_closed_forms(pair: Pair, beta: float, calibration: float) -> None:
     """Doubt moves the aims by the factor 2 p - 1, and leaves the slopes as they are."""
@@ -157,7 +159,7 @@ def test_gradients_are_the_closed_forms(pair: Pair, beta: float, calibration: fl
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@few
+@fewer
 @given(pairs, ties_to_reference)
 def test_gradient_is_the_central_difference(name: str, pair: Pair, beta: float) -> None:
     key = "tau" if name.startswith("ipo") else "beta"
@@ -190,6 +192,7 @@ def test_without_a_reference_they_refuse(loss: Loss) -> None:
 # IPO
 
 
+@few
 @given(ratios, ties_to_reference)
 def test_ipo_is_zero_at_its_aim_and_symmetric_about_it(away: float, tau: float) -> None:
     aim = 1 / (2 * tau)
@@ -200,6 +203,7 @@ def test_ipo_is_zero_at_its_aim_and_symmetric_about_it(away: float, tau: float) 
     close(value(loss, at_margin(aim + away)), away**2)
 
 
+@few
 @given(ratios, lengths, lengths, ties_to_reference)
 def test_per_token_the_aim_is_per_token(rejected: float, long: int, short: int, tau: float) -> None:
     chosen = short * (rejected / long + 1 / (2 * tau))
@@ -209,6 +213,7 @@ def test_per_token_the_aim_is_per_token(rejected: float, long: int, short: int, 
     assert max(map(abs, slopes(loss, at_aim))) < 1e-7
 
 
+@few
 @given(sure_pairs, ties_to_reference)
 def test_only_the_form_per_token_ignores_doubled_tokens(pair: Pair, tau: float) -> None:
     logps = record(pair)
@@ -217,6 +222,7 @@ def test_only_the_form_per_token_ignores_doubled_tokens(pair: Pair, tau: float) 
     close(total(doubled(logps)).item(), (2 * pair.margin - 1 / (2 * tau)) ** 2)
 
 
+@few
 @given(sure_pairs, lengths, ties_to_reference)
 def test_for_equal_lengths_the_forms_differ_by_the_scale_of_tau(
     pair: Pair, length: int, tau: float
@@ -247,6 +253,7 @@ def test_three_losses_of_one_pair_tell_each_other_apart() -> None:
 # SPPO and Cal-DPO
 
 
+@few
 @given(ratios, ratios, ties_to_reference)
 def test_sppo_is_two_parabolas(up: float, down: float, beta: float) -> None:
     aim = 1 / (2 * beta)
@@ -256,6 +263,7 @@ def test_sppo_is_two_parabolas(up: float, down: float, beta: float) -> None:
     assert value(loss, of_ratios(aim, -aim)) < 1e-18 / beta**2
 
 
+@few
 @given(ratios, ratios, ties_to_reference, strengths)
 def test_with_doubt_sppo_is_its_soft_form_and_a_constant(
     up: float, down: float, beta: float, p: float
@@ -268,6 +276,7 @@ def test_with_doubt_sppo_is_its_soft_form_and_a_constant(
     close(loss, soft + constant)
 
 
+@few
 @given(st.floats(0.1, 60.0), ties_to_reference)
 def test_where_the_judge_knows_nothing_sppo_pulls_to_the_reference(
     away: float, beta: float
@@ -278,6 +287,7 @@ def test_where_the_judge_knows_nothing_sppo_pulls_to_the_reference(
     close(below, -2 * away)
 
 
+@few
 @given(ratios, st.floats(1.0, 60.0), ties_to_reference)
 def test_sppo_counts_more_than_the_margin(up: float, shift: float, beta: float) -> None:
     loss = partial(sppo_hard, beta=beta)
@@ -285,6 +295,7 @@ def test_sppo_counts_more_than_the_margin(up: float, shift: float, beta: float) 
     close(value(loss, shifted) - value(loss, plain), 2 * shift**2)
 
 
+@few
 @given(pairs, ties_to_reference)
 def test_cal_dpo_without_the_pull_is_dpo_at_beta_1(pair: Pair, beta: float) -> None:
     loss = partial(cal_dpo, beta=beta, calibration=0.0)
@@ -292,6 +303,7 @@ def test_cal_dpo_without_the_pull_is_dpo_at_beta_1(pair: Pair, beta: float) -> N
     assert slopes(loss, pair) == pytest.approx(slopes(partial(dpo, beta=1.0), pair), abs=1e-12)
 
 
+@few
 @given(pairs, ties_to_reference, st.floats(0.01, 2))
 def test_cal_dpo_is_dpo_and_sppo(pair: Pair, beta: float, calibration: float) -> None:
     assume(abs(pair.margin) < 100)

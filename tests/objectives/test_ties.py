@@ -32,6 +32,7 @@ from tests.objectives.pairs import (
     check_golden,
     close,
     few,
+    fewer,
     gradients,
     pairs,
     record,
@@ -153,6 +154,7 @@ def probabilities(name: str, d: float, nu: float) -> tuple[float, float, float]:
 
 
 @pytest.mark.parametrize("name", LOSSES)
+@few
 @given(st.floats(-30, 30), above_limit)
 def test_outcomes_are_those_of_the_model_and_sum_to_one(name: str, d: float, above: float) -> None:
     nu = LIMIT[name] + above
@@ -166,6 +168,7 @@ def test_outcomes_are_those_of_the_model_and_sum_to_one(name: str, d: float, abo
 
 
 @pytest.mark.parametrize("name", LOSSES)
+@few
 @given(st.floats(-30, 30), above_limit, betas)
 def test_gradients_are_the_closed_forms(name: str, d: float, above: float, beta: float) -> None:
     nu = LIMIT[name] + above
@@ -183,7 +186,7 @@ def test_gradients_are_the_closed_forms(name: str, d: float, above: float, beta:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@few
+@fewer
 @given(pairs, st.floats(0.1, 5.0), st.floats(0.01, 0.5))
 def test_gradient_is_the_central_difference(
     name: str, pair: Pair, above: float, beta: float
@@ -207,6 +210,7 @@ def test_doubt_is_the_expectation_over_both_judgements(
 
 
 @pytest.mark.parametrize("name", LOSSES)
+@few
 @given(st.floats(0.1, 200.0), above_limit)
 def test_a_tie_pulls_the_margin_to_zero(name: str, margin: float, above: float) -> None:
     loss = of_tie(partial(LOSSES[name], nu=LIMIT[name] + above))
@@ -238,6 +242,7 @@ def test_every_relation_has_the_loss_of_what_was_observed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
+@few
 @given(pairs, betas)
 def test_towards_the_limit_a_win_is_dpo(name: str, pair: Pair, beta: float) -> None:
     """The limit itself is refused: a tie would be infinitely surprising."""
@@ -247,6 +252,7 @@ def test_towards_the_limit_a_win_is_dpo(name: str, pair: Pair, beta: float) -> N
 
 
 @pytest.mark.parametrize("name", LOSSES)
+@few
 @given(st.floats(-1e4, 1e4))
 def test_at_the_limit_only_wins_are_possible(name: str, d: float) -> None:
     win, tie = SURPRISES[name]
@@ -256,6 +262,7 @@ def test_at_the_limit_only_wins_are_possible(name: str, d: float) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
+@few
 @given(sure_pairs, above_limit, st.floats(0.01, 10))
 def test_the_more_ties_are_expected_the_more_surprising_is_a_win(
     name: str, pair: Pair, above: float, more: float
