@@ -12,7 +12,7 @@ from preftune.models import LogProbModel, load_model, load_tokenizer
 from preftune.records import TokenGroup, TokenResponse
 from tests.models.plain import KeepFloat64, plain_log_softmax, with_plain_attention
 from tests.models.test_route import Tilted
-from tests.models.tiny import SHAPE, random_groups, tiny_model
+from tests.models.tiny import SHAPE, VOCABULARY, random_groups, tiny_model
 
 RESPONSES = [2, 4, 1, 2]
 LAYOUTS = {"llama": "packed", "gemma2": "packed", "cohere": "packed", "phi": "packed"} | {
@@ -160,6 +160,16 @@ def test_what_is_asked_for_besides_does_not_change_the_log_probs(kind):
     ]
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_a_reference_is_run_without_gradient(kind):
+    batch = pack(random_groups([2]))
+    found = root_of(kind).predictions(batch)
+    logits = found if kind == "tilted" else found.in_full()
+    assert logits.shape == (len(batch.mask), VOCABULARY)
+    assert not logits.requires_grad
+    assert kind == "tilted" or not found.hidden.requires_grad
 
 
 def test_neither_collision_nor_reference_carries_a_gradient():

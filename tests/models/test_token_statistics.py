@@ -129,6 +129,13 @@ def test_neither_the_collision_nor_the_reference_carries_a_gradient():
     assert all(each.grad is None for each in tensors(reference))
 
 
+def test_the_graph_behind_a_reference_is_not_kept():
+    policy, attached = lazy(0, 6), lazy(1, 4)
+    found = token_statistics(policy, targets_of(), reference=attached)
+    saved = [each for each in found.kl.grad_fn.saved_tensors if each.requires_grad]
+    assert {each.data_ptr() for each in saved} == {each.data_ptr() for each in tensors(policy)}
+
+
 def test_what_is_frozen_in_the_policy_gets_no_gradient():
     policy, reference = lazy(0, 6), lazy(1, 4)
     whole = token_statistics(policy, targets_of(), reference=reference)

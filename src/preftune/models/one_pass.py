@@ -96,6 +96,7 @@ class _OnePass(torch.autograd.Function):
                         add_product(weight_sum, factor.T, narrow[rows])
                     if grad_bias is not None:
                         grad_bias[columns] += slopes.sum(0)
+                    del slopes, factor  # or they would be held while the next are made
                 if grad_weight is not None and weight_sum is not None:
                     grad_weight[columns] = weight_sum
         kept = grad_hidden.to(ctx.hidden_dtype) if need_hidden else None
