@@ -44,7 +44,9 @@ def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--objectives", nargs="*", default=[n for n in CATALOGUE if n not in LEFT_OUT])
+    parser.add_argument(
+        "--objectives", nargs="*", default=[n for n in CATALOGUE if n not in LEFT_OUT]
+    )
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--prompts", type=int, default=256)
     parser.add_argument("--page", action="store_true", help="write docs/comparison.md")
@@ -88,8 +90,11 @@ def _one(out: Path, name: str, seed: int, prompts: int) -> None:
     temporary.replace(result)
     claim.unlink()
     reward = np.mean(figures["score_after"]) - np.mean(figures["score_before"])
-    print(f"{name} seed {seed}: reward {reward:+.3f}, KL {np.mean(figures['kl']):.2f}, "
-          f"{time.monotonic() - started:.0f} s", flush=True)
+    print(
+        f"{name} seed {seed}: reward {reward:+.3f}, KL {np.mean(figures['kl']):.2f}, "
+        f"{time.monotonic() - started:.0f} s",
+        flush=True,
+    )
 
 
 def settings_of(name: str, seed: int, out: Path) -> Resolved:
@@ -115,7 +120,9 @@ def measure(resolved: Resolved, seed: int, number: int) -> dict[str, Any]:
     ids = [np.array(row, np.int32) for row in Encoder(tokenizer).prompts(prompts)]
     scorer = SentimentScorer.load()
     limits = {"seed": seed, "max_new_tokens": MOST_NEW_TOKENS}
-    models = [load_model(path, dtype="float32") for path in (start, str(resolved.settings.out / "model"))]
+    models = [
+        load_model(path, dtype="float32") for path in (start, str(resolved.settings.out / "model"))
+    ]
     first, second = (
         Responses.draw(model, tokenizer, prompts, ids, scorer, **limits) for model in models
     )

@@ -30,9 +30,9 @@ Symbols: ℓ(y) = log π(y | x) in nats, ℓ̄ = ℓ / |y|; Δ = ℓ − ℓ of 
 chosen and l the rejected response; h = Δ_w − Δ_l the margin; σ the logistic function; sg[·] without
 gradient; softplus(t) = log(1 + eᵗ).
 
-Loss and gradient at the start: policy = reference, responses of 20 tokens (without a reference: of
-−1 nat a token), defaults, ∂L/∂ℓ of the better and of the worse response. A negative slope means that
-gradient descent makes the response likelier. Of thumbs: one good and one bad response, added.
+Loss and gradient at the start: policy = reference, responses of 20 tokens (without a reference:
+of −1 nat a token), defaults, ∂L/∂ℓ of the better and of the worse response. A negative slope means
+that gradient descent makes the response likelier. Of thumbs: one good and one bad response, added.
 
 | objective | learns from | reference | loss at start | ∂L/∂ℓ better | ∂L/∂ℓ worse |
 |---|---|---|---|---|---|
@@ -77,15 +77,13 @@ def _section(objective: Objective) -> str:
         f"- **Loss** {objective.formula}",
         f"- **Implicit reward** {objective.rewards}",
         f"- **At the start** {objective.at_start}",
-        f"- **Learns from** {objective.data}; one value for each {objective.unit}, the sum divided by"
-        f" the number of {objective.denominator} of the optimiser step",
+        f"- **Learns from** {objective.data}; one value for each {objective.unit}, the sum divided"
+        f" by the number of {objective.denominator} of the optimiser step",
         f"- **Needs** {_needs(objective)}",
         f"- **Learning rate** {objective.learning_rate:g}; {low:g} to {high:g} (full fine-tuning)",
     ]
     for key, setting in objective.settings.items():
-        lines.append(
-            f"- **`{key}`** {setting.default:g}, in {setting.interval}: {setting.summary}"
-        )
+        lines.append(f"- **`{key}`** {setting.default:g}, in {setting.interval}: {setting.summary}")
     lines += [f"- **When** {objective.when}", f"- **When not** {objective.when_not}"]
     lines += [f"- **Pitfall** {pitfall}" for pitfall in objective.pitfalls]
     lines.append(f"- **Paper** {objective.paper}")

@@ -149,7 +149,7 @@ def _demonstration(total: torch.Tensor) -> LogProbs:
     return LogProbs.of_groups([[_spread(total)]])
 
 
-def _thumb(ratio: torch.Tensor, good: bool) -> LogProbs:  # noqa: FBT001
+def _thumb(ratio: torch.Tensor, good: bool) -> LogProbs:
     """With an unmoved response to another prompt: the KL is taken to be 0."""
     record = _record([ratio, torch.zeros_like(ratio)], -1000.0, [])
     return replace(

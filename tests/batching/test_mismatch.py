@@ -20,7 +20,9 @@ prompts = st.lists(st.integers(0, 3), min_size=2, max_size=12)
 
 @given(prompts, st.integers(0, 5))
 def test_every_prompt_gets_a_response_to_another_one(numbers, seed):
-    made = [group([10 + number], [100 + number], str(place)) for place, number in enumerate(numbers)]
+    made = [
+        group([10 + number], [100 + number], str(place)) for place, number in enumerate(numbers)
+    ]
     if len(set(numbers)) == 1:
         with pytest.raises(DataError, match="same prompt"):
             with_mismatched(made, seed=seed, limit=9)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from preftune.objectives import LogProbs
-from preftune.objectives.metrics import Measures, measures
 from preftune.objectives.losses.logistic import dpo
+from preftune.objectives.metrics import Measures, measures
 from tests.objectives.pairs import Pair, record
 
 GOOD = Pair(-40, -55, -42, -50)

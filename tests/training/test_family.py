@@ -142,64 +142,81 @@ def sums_of(start, groups):
     return torch.stack(found).T
 
 
+def judged_margins(groups):
+    return torch.tensor([group.relations[0].margin for group in groups], dtype=torch.float64)
+
+
+def with_ties(groups, win, tie):
+    ties = torch.tensor([group.relations[0].tie for group in groups])
+    assert ties.any()
+    assert not ties.all()
+    return torch.where(ties, -math.log(tie), -math.log(win)).double()
+
+
+def ranking(groups):
+    """Every response is chosen from itself and those ranked below it."""
+    losses = []
+    for group in groups:
+        ranks = [response.rating.rank for response in group.responses]
+        losses.append(sum(math.log(1 + sum(other > rank for other in ranks)) for rank in ranks))
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def reverse_kl_of_even(group, temperature):
+    scores = torch.tensor([r.rating.score for r in group.responses], dtype=torch.float64)
+    log_target = (scores / temperature).log_softmax(0)
+    even = torch.full_like(log_target, -math.log(len(scores)))
+    return (even.exp() * (even - log_target)).sum()
+
+
+def alphapo(s, w, m, lost, n):
+    bent = [(1 - (-s["alpha"] * mean).exp()) / s["alpha"] for mean in (w / m, lost / n)]
+    return softplus(s["gamma"] - s["beta"] * (bent[0] - bent[1]))
+
+
+def orpo(s, w, m, lost, n):
+    odds = [mean - torch.log1p(-mean.exp()) for mean in (w / m, lost / n)]
+    return -w / m + s["lam"] * softplus(-(odds[0] - odds[1]))
+
+
+# Where the loss at the start depends on the data: settings and groups to one value for each.
+BY_JUDGEMENT = {
+    "odpo": lambda s, groups: softplus(s["alpha"] * judged_margins(groups).log()),
+    "odpo_linear": lambda s, groups: softplus(s["alpha"] * judged_margins(groups)),
+    "modpo": lambda s, groups: softplus((1 - s["share"]) / s["share"] * judged_margins(groups)),
+    "rao_kupper": lambda s, groups: with_ties(
+        groups, 1 / (1 + s["nu"]), (s["nu"] - 1) / (s["nu"] + 1)
+    ),
+    "davidson": lambda s, groups: with_ties(groups, 1 / (2 + 2 * s["nu"]), s["nu"] / (1 + s["nu"])),
+    "plackett_luce": lambda s, groups: ranking(groups),
+    "infonca": lambda s, groups: torch.tensor(
+        [math.log(len(group.responses)) for group in groups], dtype=torch.float64
+    ),
+    "exo_scores": lambda s, groups: torch.stack(
+        [reverse_kl_of_even(group, s["temperature"]) for group in groups]
+    ),
+}
+# Settings; log-prob and length of chosen and of rejected under the policy.
+BY_LOG_PROB = {
+    "len_dpo": lambda s, w, m, lost, n: softplus(-s["alpha"] * (m - n)),
+    "dpo_nll": lambda s, w, m, lost, n: LN2 - s["alpha"] * w / m,
+    "unlikelihood": lambda s, w, m, lost, n: -w + s["alpha"] * lost,
+    "slic": lambda s, w, m, lost, n: (s["delta"] - w + lost).clamp(min=0) - s["lam"] * w,
+    "cpo": lambda s, w, m, lost, n: softplus(-s["beta"] * (w - lost)) - s["alpha"] * w / m,
+    "simpo": lambda s, w, m, lost, n: softplus(s["gamma"] - s["beta"] * (w / m - lost / n)),
+    "orpo": orpo,
+    "alphapo": alphapo,
+}
+
+
 def worked_by_hand(name, settings, start, groups):
-    """The loss at the start of objectives for which it depends on the data."""
-    s = settings
-    if name in ("odpo", "odpo_linear", "modpo"):
-        m = torch.tensor([group.relations[0].margin for group in groups], dtype=torch.float64)
-        offset = {
-            "odpo": lambda: s["alpha"] * m.log(),
-            "odpo_linear": lambda: s["alpha"] * m,
-            "modpo": lambda: (1 - s["share"]) / s["share"] * m,
-        }[name]()
-        return softplus(offset).mean()
-    if name in ("rao_kupper", "davidson"):
-        ties = torch.tensor([group.relations[0].tie for group in groups])
-        assert ties.any()
-        assert not ties.all()
-        win = math.log(1 + s["nu"]) if name == "rao_kupper" else math.log(2 + 2 * s["nu"])
-        half = {"rao_kupper": (s["nu"] - 1) / (s["nu"] + 1), "davidson": s["nu"] / (1 + s["nu"])}
-        return torch.where(ties, -math.log(half[name]), win).double().mean()
-    if name == "plackett_luce":
-        losses = []
-        for group in groups:
-            ranks = [response.rating.rank for response in group.responses]
-            below = [1 + sum(other > rank for other in ranks) for rank in ranks]
-            losses.append(sum(math.log(count) for count in below))
-        return torch.tensor(losses, dtype=torch.float64).mean()
-    if name in ("infonca", "exo_scores"):
-        losses = []
-        for group in groups:
-            scores = torch.tensor([r.rating.score for r in group.responses], dtype=torch.float64)
-            log_t = (scores / s["temperature"]).log_softmax(0)
-            even = torch.full_like(log_t, -math.log(len(scores)))
-            kl = (even.exp() * (even - log_t)).sum()
-            losses.append(-(log_t.exp() * even).sum() if name == "infonca" else kl)
-        return torch.stack(losses).mean()
-    if name == "sft":
-        pieces = [sums_of_one(start, group) for group in groups]
-        return -sum(total for total, _ in pieces) / sum(count for _, count in pieces)
-    w, n_w, l, n_l = sums_of(start, groups)
-    if name == "len_dpo":
-        return softplus(-s["alpha"] * (n_w - n_l)).mean()
-    if name == "dpo_nll":
-        return LN2 + (s["alpha"] * -w / n_w).mean()
-    if name == "unlikelihood":
-        return (-w + s["alpha"] * l).mean()
-    if name == "slic":
-        return ((s["delta"] - w + l).clamp(min=0) - s["lam"] * w).mean()
-    if name == "cpo":
-        return (softplus(-s["beta"] * (w - l)) - s["alpha"] * w / n_w).mean()
-    mean_w, mean_l = w / n_w, l / n_l
-    if name == "orpo":
-        odds = [mean - torch.log1p(-mean.exp()) for mean in (mean_w, mean_l)]
-        return (-mean_w + s["lam"] * softplus(-(odds[0] - odds[1]))).mean()
-    if name == "simpo":
-        return softplus(s["gamma"] - s["beta"] * (mean_w - mean_l)).mean()
-    if name == "alphapo":
-        bent = [(1 - (-s["alpha"] * mean).exp()) / s["alpha"] for mean in (mean_w, mean_l)]
-        return softplus(s["gamma"] - s["beta"] * (bent[0] - bent[1])).mean()
-    raise AssertionError(name)
+    if name in BY_JUDGEMENT:
+        return BY_JUDGEMENT[name](settings, groups).mean()
+    if name in BY_LOG_PROB:
+        return BY_LOG_PROB[name](settings, *sums_of(start, groups)).mean()
+    assert name == "sft"
+    pieces = [sums_of_one(start, group) for group in groups]
+    return -sum(total for total, _ in pieces) / sum(count for _, count in pieces)
 
 
 def sums_of_one(start, group):
@@ -258,7 +275,10 @@ def test_alpha_dpo_at_the_start_is_simpo_while_all_gaps_are_zero(start, prepared
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_30_steps_on_real_data_lower_the_loss(start, prepared, name):
-    stepper, examples = stepper_for(start, name, prepared(name))
+    groups = prepared(name)
+    few = groups if CATALOGUE[name].data == "ties" else groups[:5]
+    stepper, examples = stepper_for(start, name, few)
+    stepper.model.float()
     optimizer = make_optimizer(stepper.model, OptimizerSettings())
     before = stepper.evaluate(examples).loss
     for _ in range(30):

@@ -11,8 +11,8 @@ from preftune.models.reference import score
 from preftune.objectives.binding import bind
 from preftune.records import Relation, TokenGroup, TokenResponse
 from preftune.training.config import OptimizerSettings
-from preftune.training.optimizer import make_optimizer
 from preftune.training.denominators import denominators
+from preftune.training.optimizer import make_optimizer
 from preftune.training.step import Example, Stepper
 from preftune.training.update import update
 

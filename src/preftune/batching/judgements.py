@@ -83,8 +83,11 @@ def _of_responses(groups: Sequence[TokenGroup]) -> dict[str, Tensor]:
     if any(response.mismatched for response in responses):
         found["mismatched"] = torch.tensor([response.mismatched for response in responses])
     examples = [_examples(group) for group in groups]
-    stands = [index in chosen for group, chosen in zip(groups, examples, strict=True)
-              for index in range(len(group.responses))]
+    stands = [
+        index in chosen
+        for group, chosen in zip(groups, examples, strict=True)
+        for index in range(len(group.responses))
+    ]
     if not all(stands):
         found["preferred"] = torch.tensor(stands)
     return found

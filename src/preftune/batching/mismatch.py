@@ -24,7 +24,8 @@ def with_mismatched(groups: Sequence[TokenGroup], *, seed: int, limit: int) -> l
     Raises:
         DataError: all prompts are the same (PT106).
     """
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(groups))
+    shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(len(groups))
+    order: list[int] = shuffled.tolist()
     prompts = [group.prompt_ids.tobytes() for group in groups]
     lenders = _next_with_another_prompt([prompts[index] for index in order])
     found = list(groups)

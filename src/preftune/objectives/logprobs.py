@@ -159,7 +159,7 @@ class LogProbs:
             tensor([-1.0000, -2.5000, -4.0000])
         """
         responses = [response for group in groups for response in group]
-        sizes = torch.tensor([len(group) for group in groups])
+        sizes = [len(group) for group in groups]
         lengths = torch.tensor([len(response) for response in responses])
         tokens = torch.cat(responses)
         frozen = None
@@ -174,8 +174,8 @@ class LogProbs:
             tokens=tokens,
             mask=torch.ones_like(tokens, dtype=torch.bool),
             response=torch.arange(len(responses)).repeat_interleave(lengths),
-            group=torch.arange(len(groups)).repeat_interleave(sizes),
-            members=members_of(sizes.tolist()),
+            group=torch.arange(len(groups)).repeat_interleave(torch.tensor(sizes)),
+            members=members_of(sizes),
             winner=pairs[:, 0],
             loser=pairs[:, 1],
             preferred=preferred,

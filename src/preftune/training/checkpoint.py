@@ -76,7 +76,9 @@ def save_checkpoint(
         _flush(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise disk_full(folder, error, needed=checkpoint_bytes(model, moving=reference is not None)) from error
+        raise disk_full(
+            folder, error, needed=checkpoint_bytes(model, moving=reference is not None)
+        ) from error
     for old in sorted(folder.glob("step-*"))[:-KEPT]:
         shutil.rmtree(old)
     return target

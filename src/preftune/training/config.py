@@ -1,7 +1,7 @@
 """What a run is: every setting, its range and its default. Light: imports no torch."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -31,7 +31,6 @@ class DataSettings(Settings):
     """Split of a hub dataset."""
     limit: Annotated[int, Field(gt=0)] | None = None
     """Read at most so many rows."""
-
 
     convert: str | None = None
     """Make other judgements of those in the file: `best-versus-worst`, `thumbs` and so on."""
@@ -128,7 +127,7 @@ class RunSettings(Settings):
     @field_validator("objective", mode="before")
     @classmethod
     def _named(cls, objective: Any) -> Any:
-        given: list[Any] = objective if isinstance(objective, list) else [objective]
+        given = cast(list[Any], objective) if isinstance(objective, list) else [objective]
         if not all(isinstance(part, dict) and isinstance(part.get("name"), str) for part in given):
             raise ValueError("an objective needs a name, such as {name: dpo}")
-        return objective
+        return cast(Any, objective)

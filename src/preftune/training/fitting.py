@@ -30,9 +30,7 @@ def fit(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
             weights that the objective would ignore (PT105).
     """
     kinds = objective.data
-    main = next((kind for kind in kinds if kind not in ("demonstrations", "thumbs")), kinds[0])
-    if main == "demonstrations" and "thumbs" in kinds:
-        main = "thumbs"
+    main = min(kinds, key=_MOST_TELLING.index)
     fitted = _TAKEN_AS[main](groups, objective)
     if main == "pairs" and "thumbs" in kinds:
         fitted.groups[:] = [_with_thumbs(group) for group in fitted.groups]
@@ -100,16 +98,16 @@ def _as_rankings(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
     fitted = Fitted([], [], [])
     pairs = 0
     for group in groups:
-        ranks = [response.rating.rank if response.rating else None for response in group.responses]
-        if all(rank is None for rank in ranks):
-            group, ranks = _ranked_pair(group, objective)
+        ranked = group
+        if all(rank is None for rank in _ranks(group)):
+            ranked = _ranked_pair(group, objective)
             pairs += 1
-        known = {rank for rank in ranks if rank is not None}
-        if len(known) < 2:
+        ranks = _ranks(ranked)
+        if len({rank for rank in ranks if rank is not None}) < 2:
             fitted.exclusions.append(_left_out(group, "all responses tie"))
         else:
             # For the figures in the log: which of any two should have the larger reward.
-            fitted.groups.append(replace(group, relations=_order(ranks)))
+            fitted.groups.append(replace(ranked, relations=_order(ranks)))
     if pairs:
         fitted.said.append(f"{pairs:,} pairs are read as rankings of two.")
     return fitted
@@ -138,6 +136,17 @@ _TAKEN_AS: dict[Data, Callable[[Sequence[Group], BoundObjective], Fitted]] = {
 }
 
 
+_MOST_TELLING: tuple[Data, ...] = (
+    "pairs",
+    "ties",
+    "rankings",
+    "scores",
+    "thumbs",
+    "demonstrations",
+)
+"""Of a mixture's kinds of data the first decides what the rows must hold."""
+
+
 def _order(places: Sequence[float | None]) -> tuple[Relation, ...]:
     """Every judgement that follows from places, the lowest the best; equal ones give none."""
     return tuple(
@@ -148,19 +157,23 @@ def _order(places: Sequence[float | None]) -> tuple[Relation, ...]:
     )
 
 
-def _ranked_pair(group: Group, objective: BoundObjective) -> tuple[Group, list[int | None]]:
+def _ranks(group: Group) -> list[int | None]:
+    return [response.rating.rank if response.rating else None for response in group.responses]
+
+
+def _ranked_pair(group: Group, objective: BoundObjective) -> Group:
     """A pair says the same as a ranking of two; more than two need a conversion."""
     if len(group.responses) != 2 or len(group.relations) != 1:
         raise _misfit(group, objective, "rankings")
     relation = group.relations[0]
-    ranks: list[int | None] = [0, 0]
+    ranks = [0, 0]
     if not relation.tie:
         ranks[relation.loser] = 1
     responses = tuple(
         replace(response, rating=replace(response.rating or Rating(), rank=rank))
         for response, rank in zip(group.responses, ranks, strict=True)
     )
-    return replace(group, responses=responses), ranks
+    return replace(group, responses=responses)
 
 
 def _with_thumbs(group: Group) -> Group:

@@ -25,7 +25,7 @@ def live_reference(
 
 @torch.no_grad()
 def move(reference: LogProbModel, policy: LogProbModel, mix: float) -> None:
-    """reference <- mix policy + (1 - mix) reference (TR-DPO, arXiv:2404.09656, Eq. 3 and 4)."""
+    """Reference <- mix policy + (1 - mix) reference (TR-DPO, arXiv:2404.09656, Eq. 3 and 4)."""
     for old, new in zip(reference.parameters(), policy.parameters(), strict=True):
         if mix == 1:  # exactly: a - (a - b) need not be b
             old.copy_(new)

@@ -161,8 +161,7 @@ def _name_the_out_folder(tree: dict[str, Any]) -> None:
     given: Any = tree.get("objective")
     parts: list[Any] = given if isinstance(given, list) else [given]  # pyright: ignore[reportUnknownVariableType]
     names = [
-        cast(dict[str, Any], part).get("name") if isinstance(part, dict) else part
-        for part in parts
+        cast(dict[str, Any], part).get("name") if isinstance(part, dict) else part for part in parts
     ]
     objective = "+".join(map(str, names)) if all(isinstance(name, str) for name in names) else None
     if "out" not in tree and isinstance(tree.get("model"), str) and isinstance(objective, str):

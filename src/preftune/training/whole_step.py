@@ -28,7 +28,7 @@ class WholeStep:
         self.groups = groups
         self.device = device
         sizes = [sum(len(response.ids) for response in group.responses) for group in groups]
-        self.starts: NDArray[np.int64] = np.cumsum([0, *sizes])
+        self.starts: list[int] = np.cumsum([0, *sizes]).tolist()
         self._filled: dict[str, Tensor] = {}
 
     def take(self, part: Sequence[int], logps: LogProbs) -> None:
@@ -38,7 +38,7 @@ class WholeStep:
             values = getattr(logps, name)
             if values is not None:
                 if name not in self._filled:
-                    self._filled[name] = values.new_zeros(int(self.starts[-1]))
+                    self._filled[name] = values.new_zeros(self.starts[-1])
                 self._filled[name][places.tokens] = values
 
     def record(self) -> LogProbs:
@@ -46,7 +46,7 @@ class WholeStep:
         names = self._names_everywhere()
         for name in names:
             if name not in self._filled:  # this process had no share
-                self._filled[name] = torch.zeros(int(self.starts[-1]), device=self.device)
+                self._filled[name] = torch.zeros(self.starts[-1], device=self.device)
             processes.add_up(self._filled[name])
         batch = pack(self.groups).to(self.device)
         filled = {name: self._filled[name] for name in names}
@@ -62,7 +62,7 @@ class WholeStep:
         )
 
     def slopes(self, loss: Tensor, record: LogProbs) -> "Slopes":
-        """dL / d log-prob, and by the KL where there is one, of every token of the step."""
+        """DL / d log-prob, and by the KL where there is one, of every token of the step."""
         kl = record.kl
         inputs = [record.tokens] if kl is None else [record.tokens, kl]
         found = torch.autograd.grad(loss, inputs, allow_unused=True, materialize_grads=True)
@@ -74,7 +74,8 @@ class WholeStep:
         present = torch.tensor([name in self._filled for name in FILLED], dtype=torch.int64)
         present = present.to(self.device)
         processes.add_up(present)
-        return [name for name, held in zip(FILLED, present.tolist(), strict=True) if held]
+        held: list[int] = present.tolist()
+        return [name for name, count in zip(FILLED, held, strict=True) if count]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Losses of pairs without a reference: the log-probs themselves are compared."""
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -141,11 +139,7 @@ def log_odds(means: Tensor) -> Tensor:
     tensor([ 0.4328, 18.4207, 23.0259])
     """
     means = means.clamp(max=CERTAIN)
-    # log(1 - e^m) by whichever form does not cancel; each sees only values that it can take.
-    near = means > -math.log(2)
-    unlikely = torch.log1p(-torch.where(near, -1.0, means).exp())
-    likely = torch.log(-torch.expm1(torch.where(near, means, -0.5)))
-    return means - torch.where(near, likely, unlikely)
+    return means - torch.log(-torch.expm1(means))
 
 
 def log_odds_reward(logps: LogProbs, settings: Settings) -> Tensor:
