@@ -134,17 +134,18 @@ def test_the_draw_is_known_from_its_number() -> None:
     assert draws[0] == tuple((beta_dpo(logps, dropped=0.4) > 0).tolist())
 
 
-def test_outliers_are_dropped_most_often() -> None:
-    """Of a draw of one the chances are exactly the weights."""
-    step = [0.0, 0.5, -0.5, 3.0]
-    logps = record(*(at_margin(margin) for margin in step))
+def test_the_chances_are_the_weights() -> None:
+    """Of 21 pairs one is kept: half of the time the one that weighs as much as all others."""
+    weight = 1 / 20
+    outlier = math.sqrt(-2 * math.log(weight))
+    logps = record(*(at_margin(margin) for margin in [0.0] + [outlier] * 20))
     known = {"margin_mean": scalar(0.0), "margin_deviation": scalar(1.0)}
     number = 1000
-    counts = torch.zeros(4)
+    counts = torch.zeros(21)
     for draw in range(number):
-        counts += beta_dpo(logps, dropped=0.75, draws=scalar(draw), **known).detach() > 0
-    weights = torch.exp(-torch.tensor(step).square() / 2)
-    torch.testing.assert_close(counts / number, weights / weights.sum(), rtol=0, atol=0.04)
+        counts += beta_dpo(logps, dropped=0.95, draws=scalar(draw), **known).detach() > 0
+    close(counts[0].item() / number, 0.5, 0.04)
+    assert counts[1:].max() < 4 * counts[1:].min()
 
 
 def test_weights_count_in_the_mean_and_are_scaled_with_it() -> None:

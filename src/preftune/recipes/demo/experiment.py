@@ -56,9 +56,7 @@ def demo(out: Path, *, seed: int = 0, watch: Watch | None = None) -> DemoResult:
         return DemoResult(training, None, None)
     tokenizer = load_tokenizer(keys["model"])
     limit = token_limit(None, load_config(keys["model"]))
-    data = prepare(
-        resolved.settings, bind_objective(resolved.settings), tokenizer, limit, Silent()
-    )
+    data = prepare(resolved.settings, bind_objective(resolved.settings), tokenizer, limit, Silent())
     comparison = compare(
         load_model(keys["model"], dtype="float32"),
         load_model(str(out / "model"), dtype="float32"),
