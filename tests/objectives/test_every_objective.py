@@ -1,6 +1,6 @@
 """What every objective of the catalogue must do, whatever it learns from."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pkgutil import resolve_name
 
@@ -104,6 +104,18 @@ def test_log_ratios_of_ten_thousand_nats_stay_finite(name: str, dtype: torch.dty
         (gradient,) = torch.autograd.grad(losses.sum(), logps.tokens)
         assert losses.isfinite().all(), (ratios, losses)
         assert gradient.isfinite().all(), (ratios, gradient)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_nothing_waits_for_the_device(name: str) -> None:
+    """Tensors without data: whoever asks for a number gets an error. Only a draw may."""
+    logps = with_everything(*STEP)
+    held = {field.name: getattr(logps, field.name) for field in fields(logps)}
+    bare = LogProbs(**{key: value.to("meta") for key, value in held.items()})
+    one = part(name, **({"dropped": 0.0} if name == "beta_dpo" else {}))
+    state = one.next_state(bare, one.next_state(bare, {}))
+    assert one(bare, state).shape == (UNITS[CATALOGUE[name].unit],)
+    assert one.reward(bare).shape == (9,)
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

@@ -117,9 +117,10 @@ def test_no_gradient_flows_and_sums_are_exact() -> None:
     assert logps.tokens.grad is not None
 
 
-def test_nothing_counted_is_nan_not_zero() -> None:
-    empty = Measures(("margin",), torch.zeros(1), torch.zeros(1))
-    assert math.isnan(empty.means()["margin"])
+def test_nothing_counted_is_left_out_not_zero() -> None:
+    """A step may hold no bad response at all."""
+    counted = Measures(("margin", "kl"), torch.zeros(2), torch.tensor([0.0, 2.0]))
+    assert counted.means() == {"kl": 0.0}
 
 
 def test_equal_but_for_rounding_is_a_tie() -> None:
@@ -132,3 +133,34 @@ def test_equal_but_for_rounding_is_a_tie() -> None:
     assert means["margin"] != 0
     assert means["accuracy"] == 0.5
     assert means["displacement"] == 0
+
+
+def test_figures_of_thumbs_leave_mismatched_responses_out() -> None:
+    responses = [torch.tensor([value]) for value in (-1.0, -3.0, -8.0)]
+    start = [torch.tensor([-2.0])] * 3
+    logps = replace(
+        LogProbs.of_groups([responses], reference=[start]),
+        good=torch.tensor([1.0, -1.0, 0.0]),
+        mismatched=torch.tensor([False, False, True]),
+    )
+    assert measures(logps, reward(0.5)).means() == {
+        "logps_good": -1.0,
+        "logps_bad": -3.0,
+        "rewards_good": 0.5,
+        "rewards_bad": -0.5,
+        "kl": 0.5,
+    }
+
+
+def test_ties_count_for_nothing() -> None:
+    logps = replace(record(GOOD, WRONG), tie=torch.tensor([False, True]))
+    means = measures(logps, reward(0.1)).means()
+    assert means["accuracy"] == 1
+    assert means["margin"] == pytest.approx(GOOD.margin)
+
+
+def test_accuracy_is_of_what_the_objective_compares() -> None:
+    """Longer and likelier in sum, less likely per token."""
+    logps = record(Pair(-10, -12, -10, -12, 2, 5))
+    assert measures(logps, lambda one: one.sums).means()["accuracy"] == 1
+    assert measures(logps, lambda one: one.means).means()["accuracy"] == 0

@@ -326,7 +326,7 @@ def with_both(values: list[float], places: list[int]) -> LogProbs:
     return replace(logps, score=-torch.tensor(places, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", [*LOSSES, "top_1"])
 def test_responses_that_were_not_judged_are_left_out(name: str) -> None:
     logps = with_both([4.0, 0.5, -1.0, 2.0], [3, 0, 0, 1])
     assert logps.score is not None
@@ -335,7 +335,7 @@ def test_responses_that_were_not_judged_are_left_out(name: str) -> None:
         rank=torch.tensor([-1, 0, 0, 1]),
         score=logps.score.index_fill(0, torch.tensor([0]), math.nan),
     )
-    loss = LOSSES[name]
+    loss = LOSSES.get(name, partial(plackett_luce, top_k=1))
     torch.testing.assert_close(loss(unjudged), loss(with_both([0.5, -1.0, 2.0], [0, 0, 1])))
     assert response_slopes(loss, unjudged)[0] == 0
     assert response_slopes(loss, logps)[0] != 0

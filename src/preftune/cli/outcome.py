@@ -9,7 +9,17 @@ import typer
 
 from preftune.training.run import TrainResult
 
-FIGURES = ("loss", "accuracy", "margin", "rewards_chosen", "rewards_rejected", "displacement", "kl")
+FIGURES = (
+    "loss",
+    "accuracy",
+    "margin",
+    "rewards_chosen",
+    "rewards_rejected",
+    "rewards_good",
+    "rewards_bad",
+    "displacement",
+    "kl",
+)
 
 
 def report_outcome(result: TrainResult, *, as_json: bool) -> None:
@@ -40,6 +50,6 @@ def _table(result: TrainResult) -> list[str]:
         ]
     lines = [f"{'held out':<18}{'before':>10}{'after':>10}"]
     for name in FIGURES:
-        if name in after:
+        if name in after and name in before:
             lines.append(f"{name:<18}{before[name]:>10.4f}{after[name]:>10.4f}")
     return lines

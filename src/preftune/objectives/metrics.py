@@ -39,9 +39,10 @@ class Measures:
         return Measures(self.names, self.sums * factor, self.counts * factor)
 
     def means(self) -> dict[str, float]:
-        """The mean of each; NaN where nothing was counted. One transfer from the device."""
-        means = (self.sums / self.counts).cpu().numpy()
-        return {name: float(mean) for name, mean in zip(self.names, means, strict=True)}
+        """The mean of each, left out where nothing was counted. One transfer from the device."""
+        sums, counts = torch.stack([self.sums, self.counts]).cpu().numpy()
+        rows = zip(self.names, sums, counts, strict=True)
+        return {name: float(total / count) for name, total, count in rows if count}
 
 
 def measures(logps: LogProbs, reward: Reward | None = None) -> Measures:

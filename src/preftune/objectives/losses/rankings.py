@@ -46,16 +46,14 @@ def plackett_luce(logps: LogProbs, *, beta: float = 0.1, top_k: float = 0) -> Te
         raise ValueError("This loss needs `rank`: the place of each response, 0 the best.")
     rewards = logps.in_groups(beta * logps.log_ratios, 0.0)
     rank = torch.where(logps.members >= 0, logps.rank[logps.members.clamp(min=0)], -1)
-    ranked = rank >= 0
-    below = (rank[:, None, :] > rank[:, :, None]) & ranked[:, :, None]
-    # Everyone stands in its own contest, so none is empty, not even that of an unranked response.
+    below = (rank[:, None, :] > rank[:, :, None]) & (rank >= 0)[:, :, None]
+    # Everyone stands in its own contest: one without others, as an unranked response's, costs 0.
     itself = torch.eye(rank.shape[1], dtype=torch.bool, device=rank.device)
     contest = torch.where(below | itself, rewards[:, None, :], -torch.inf)
     terms = contest.logsumexp(dim=-1) - rewards
-    learnt = ranked
     if top_k:
-        learnt = ranked & (below.sum(dim=1) < top_k)
-    return torch.where(learnt, terms, 0.0).sum(dim=-1)
+        terms = torch.where(below.sum(dim=1) < top_k, terms, 0.0)
+    return terms.sum(dim=-1)
 
 
 def infonca(logps: LogProbs, *, beta: float = 0.01, temperature: float = 1.0) -> Tensor:
