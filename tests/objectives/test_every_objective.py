@@ -106,9 +106,12 @@ def test_log_ratios_of_ten_thousand_nats_stay_finite(name: str, dtype: torch.dty
         assert gradient.isfinite().all(), (ratios, gradient)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", [name for name in CATALOGUE if name != "ld_dpo"])
 def test_nothing_waits_for_the_device(name: str) -> None:
-    """Tensors without data: whoever asks for a number gets an error. Only a draw may."""
+    """Tensors without data: whoever asks for a number gets an error.
+
+    Beta-DPO may for its draw, and LD-DPO for the width of a table.
+    """
     logps = with_everything(*STEP)
     held = {field.name: getattr(logps, field.name) for field in fields(logps)}
     bare = LogProbs(**{key: value.to("meta") for key, value in held.items()})
