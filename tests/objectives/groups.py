@@ -85,7 +85,7 @@ def response_slopes(loss: Loss, logps: LogProbs) -> list[float]:
 
 def with_everything(*pairs: Pair, dtype: torch.dtype = torch.float64) -> LogProbs:
     """A record that every objective can read: each prompt has the pair, and after it a response
-    to another prompt; all that data and model may hold is there."""
+    to another prompt. All that data and model may hold is there, but weights and doubt."""
     two = record(*pairs, dtype=dtype)
     chosen, rejected = two.winner.tolist(), two.loser.tolist()
 
@@ -108,15 +108,11 @@ def with_everything(*pairs: Pair, dtype: torch.dtype = torch.float64) -> LogProb
     )
     places = torch.arange(3 * count) % 3
     unlikely = logps.tokens.detach().abs()
-    weight = 1 + 0.01 * two.sums.detach()[two.winner].abs()
     return replace(
         logps,
         tokens=logps.tokens.requires_grad_(),
         members=members_of([2] * count, [1] * count),
         mismatched=places == 2,
-        strength=two.strength,
-        weight=weight,
-        group_weight=weight,
         good=torch.tensor([1.0, -1.0, 0.0], dtype=dtype)[places],
         rank=torch.tensor([0, 1, -1])[places],
         score=torch.tensor([1.5, 0.5, torch.nan], dtype=dtype)[places],

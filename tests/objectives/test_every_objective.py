@@ -31,6 +31,14 @@ CONSTANT = {
 EXACT = {"beta_dpo": {"sensitivity": 0.0}}
 
 
+def weighed(*pairs: Pair, dtype: torch.dtype = torch.float64) -> LogProbs:
+    """With doubt about the judgements, and with a weight for each prompt."""
+    logps = with_everything(*pairs, dtype=dtype)
+    weight = 1 + 0.01 * logps.sums.detach()[logps.winner].abs()
+    strength = torch.tensor([pair.strength for pair in pairs], dtype=dtype)
+    return replace(logps, strength=strength, weight=weight, group_weight=weight)
+
+
 def part(name: str, **settings: float) -> Part:
     return bind(name, settings).parts[0]
 
@@ -38,7 +46,7 @@ def part(name: str, **settings: float) -> Part:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_one_value_for_each_unit_in_the_records_dtype(name: str, dtype: torch.dtype) -> None:
-    losses = part(name)(with_everything(*STEP, dtype=dtype))
+    losses = part(name)(weighed(*STEP, dtype=dtype))
     assert losses.shape == (UNITS[CATALOGUE[name].unit],)
     assert losses.dtype == dtype
     assert losses.requires_grad
@@ -51,7 +59,7 @@ def test_gradient_is_the_central_difference(name: str) -> None:
     loss = resolve_name(CATALOGUE[name].loss)
     held = {key: torch.tensor(value) for key, value in CONSTANT.get(name, {}).items()}
     settings = part(name, **EXACT.get(name, {})).settings
-    logps = with_everything(*STEP)
+    logps = weighed(*STEP)
     assert logps.collision is not None
     logps = replace(logps, collision=logps.collision - 20)  # WPO's weights are at their limit
     check_central_difference(partial(loss, **settings, **held), logps, step=1e-5)
@@ -59,7 +67,7 @@ def test_gradient_is_the_central_difference(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_responses_to_other_prompts_are_never_learnt(name: str) -> None:
-    logps = with_everything(*STEP)
+    logps = weighed(*STEP)
     (gradient,) = torch.autograd.grad(part(name)(logps).sum(), logps.tokens)
     assert logps.mismatched is not None
     strange = logps.mismatched[logps.response]
@@ -69,7 +77,7 @@ def test_responses_to_other_prompts_are_never_learnt(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_untrained_tokens_count_for_nothing(name: str) -> None:
-    logps = with_everything(*STEP)
+    logps = weighed(*STEP)
     mask = torch.ones_like(logps.mask)
     mask[[1, 5, 14]] = False
     tokens = logps.tokens.detach().clone()
@@ -89,8 +97,8 @@ def test_untrained_tokens_count_for_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if name != "beta_dpo"])
 def test_the_order_of_the_prompts_does_not_matter(name: str) -> None:
     """Beta-DPO draws pairs by their places."""
-    first = part(name)(with_everything(*STEP))
-    backward = part(name)(with_everything(*reversed(STEP)))
+    first = part(name)(weighed(*STEP))
+    backward = part(name)(weighed(*reversed(STEP)))
     torch.testing.assert_close(first.view(3, -1), backward.view(3, -1).flip(0))
 
 
@@ -99,7 +107,7 @@ def test_the_order_of_the_prompts_does_not_matter(name: str) -> None:
 def test_log_ratios_of_ten_thousand_nats_stay_finite(name: str, dtype: torch.dtype) -> None:
     far = [(1e4, -1e4), (-1e4, 1e4), (1e4, 1e4), (-1e4, -1e4)]
     for ratios in far:
-        logps = with_everything(of_ratios(*ratios), of_ratios(1.0, -0.5), dtype=dtype)
+        logps = weighed(of_ratios(*ratios), of_ratios(1.0, -0.5), dtype=dtype)
         losses = part(name)(logps)
         (gradient,) = torch.autograd.grad(losses.sum(), logps.tokens)
         assert losses.isfinite().all(), (ratios, losses)
@@ -112,7 +120,7 @@ def test_nothing_waits_for_the_device(name: str) -> None:
 
     Beta-DPO may for its draw, and LD-DPO for the width of a table.
     """
-    logps = with_everything(*STEP)
+    logps = weighed(*STEP)
     held = {field.name: getattr(logps, field.name) for field in fields(logps)}
     bare = LogProbs(**{key: value.to("meta") for key, value in held.items()})
     one = part(name, **({"dropped": 0.0} if name == "beta_dpo" else {}))
@@ -124,7 +132,7 @@ def test_nothing_waits_for_the_device(name: str) -> None:
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_step_down_the_gradient_moves_the_reward_to_the_winner(name: str) -> None:
     """The implicit reward of the winner gains on that of the loser: no sign is the wrong way."""
-    logps = with_everything(*(of_ratios(0.0, 0.0) for _ in range(3)))
+    logps = weighed(*(of_ratios(0.0, 0.0) for _ in range(3)))
     one = part(name, **({"dropped": 0.0} if name == "beta_dpo" else {}))
     before = one.reward(logps).detach()
     losses = one(logps)
