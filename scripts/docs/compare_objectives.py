@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ LEFT_OUT = {
     "modpo": "the demo judges by one thing only, and this objective trades it against others",
 }
 BUDGET = 4096
+STEPS = 20
+"""Half of the demo's: there are many runs."""
 
 
 def main() -> None:
@@ -48,7 +51,7 @@ def main() -> None:
         "--objectives", nargs="*", default=[n for n in CATALOGUE if n not in LEFT_OUT]
     )
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
-    parser.add_argument("--prompts", type=int, default=256)
+    parser.add_argument("--prompts", type=int, default=128)
     parser.add_argument("--page", action="store_true", help="write docs/comparison.md")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -105,7 +108,9 @@ def settings_of(name: str, seed: int, out: Path) -> Resolved:
         "objective": name,
         "out": str(out),
         "seed": seed,
-        "save_every": 40,
+        "save_every": STEPS,
+        "evaluate_every": STEPS,
+        "optimizer.max_steps": STEPS,
     }
     if CATALOGUE[name].data == "thumbs":
         given["data.convert"] = "thumbs"
@@ -118,13 +123,11 @@ def measure(resolved: Resolved, seed: int, number: int) -> dict[str, Any]:
     tokenizer = load_tokenizer(start)
     prompts = unseen_prompts()[:number]
     ids = [np.array(row, np.int32) for row in Encoder(tokenizer).prompts(prompts)]
-    scorer = SentimentScorer.load()
-    limits = {"seed": seed, "max_new_tokens": MOST_NEW_TOKENS}
     models = [
         load_model(path, dtype="float32") for path in (start, str(resolved.settings.out / "model"))
     ]
     first, second = (
-        Responses.draw(model, tokenizer, prompts, ids, scorer, **limits) for model in models
+        _drawn(path, number, seed) for path in (start, str(resolved.settings.out / "model"))
     )
     roots = [LogProbModel(model) for model in models]
     own = [
@@ -144,6 +147,17 @@ def measure(resolved: Resolved, seed: int, number: int) -> dict[str, Any]:
         "rejected": (after - before)[:, 1].tolist(),
         "sample": {"prompt": prompts[0], "before": first.texts[0], "after": second.texts[0]},
     }
+
+
+@cache
+def _drawn(path: str, number: int, seed: int) -> Responses:
+    """Samples of a model; the start's are drawn once."""
+    tokenizer = load_tokenizer(path)
+    prompts = unseen_prompts()[:number]
+    ids = [np.array(row, np.int32) for row in Encoder(tokenizer).prompts(prompts)]
+    model = load_model(path, dtype="float32")
+    limits = {"seed": seed, "max_new_tokens": MOST_NEW_TOKENS}
+    return Responses.draw(model, tokenizer, prompts, ids, SentimentScorer.load(), **limits)
 
 
 def _held_out_pairs(resolved: Resolved) -> list[TokenGroup]:
