@@ -41,7 +41,7 @@ def test_its_run_file_is_valid(text, tmp_path):
 def test_it_shows_the_two_commands():
     install = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e "
     assert f"\n{install}. && .venv/bin/preftune demo\n" in README
-    assert f'\n{install}".[dev]" && .venv/bin/pytest\n' in README
+    assert f'\n{install}".[dev,bench]" && .venv/bin/pytest\n' in README
 
 
 def test_the_folders_it_names_exist():

@@ -1,0 +1,44 @@
+"""TRL's runs are made once a session, when the first test asks."""
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from tests.field.case import Case
+from tests.field.rows import Row
+from tests.field.trl_runs import TrlRun, run_trl
+
+
+class Theirs(Protocol):
+    def __call__(self, case: Case, given: list[Row] | None = None) -> TrlRun: ...
+
+
+@pytest.fixture(scope="session")
+def theirs(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
+    """TRL's run of a case, on the pairs given or on those written for these tests."""
+    made: dict[str, TrlRun] = {}
+
+    def run(case: Case, given: list[Row] | None = None) -> TrlRun:
+        rows = case.data(given)
+        key = repr((case.trainer, case.lr, case.accumulate, case.theirs, rows))
+        if key not in made:
+            out = tmp_path_factory.mktemp("trl")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("CI", "1")  # else it reports each trainer that is made to its authors
+                made[key] = run_trl(
+                    case.trainer,
+                    tiny_model,
+                    out,
+                    rows,
+                    lr=case.lr,
+                    accumulate=case.accumulate,
+                    **case.theirs,
+                )
+        return made[key]
+
+    gc.freeze()  # each of its runs collects garbage, from everything that was ever imported
+    yield run
+    gc.unfreeze()
