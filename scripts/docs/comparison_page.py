@@ -19,31 +19,30 @@ DOCS = Path(__file__).parents[2] / "docs"
 COLUMNS = ("reward", "win_rate", "kl", "displacement", "chosen", "rejected", "length")
 HEAD = """# All objectives on the same pairs
 
-Every objective at its default settings, on the demo's 1,900 training pairs of film-review snippets (3.9M-parameter
-model, {steps} steps of 32 pairs, learning rate 4e-4 for all, AdamW, gradients clipped at norm 1), over {seeds} seeds.
-Thumb objectives see the same pairs as thumbs. Measured on {prompts} unseen prompts, one sample each, the same
-prompts and the same random numbers before and after.
+Every objective at its default settings, on the demo's 1,900 training pairs of film-review snippets
+(3.9M-parameter model, {steps} steps of 32 pairs, learning rate 4e-4 for all, AdamW, gradients
+clipped at norm 1), over {seeds} seeds. Thumb objectives see the same pairs as thumbs. Measured on
+{prompts} unseen prompts, one sample each, the same random numbers before and after.
 
 ```sh
-python scripts/docs/compare_objectives.py --out runs/comparison            # trains and measures; resumes
-python scripts/docs/compare_objectives.py --out runs/comparison --page     # writes this page
+python scripts/docs/compare_objectives.py --out runs/comparison         # trains, measures; resumes
+python scripts/docs/compare_objectives.py --out runs/comparison --page  # writes this page
 ```
 
 ![reward against KL for every objective](comparison.png)
 
-**What it says, and what not.** One small model, one narrow task, one learning rate: a ranking for your model it is not. Published
-defaults are for models a thousand times larger and for learning rates a thousand times smaller, and objectives
-whose loss is large or small in scale are neither helped nor hurt by AdamW, but clipping and the pull back to the
-reference act at different points. Read a row for what kind of move the objective makes: how much reward for how
-much KL, and what becomes of the two log-probs.
+**What it says, and what not.** One small model, one narrow task, one learning rate: it is no
+ranking for your model. Published defaults are for models a thousand times larger and for learning
+rates hundreds of times smaller. AdamW takes out most of a loss's scale, so a small β does not mean
+a small step here; it means a late pull back to the reference. Read a row for the kind of move that
+an objective makes: how much reward for how much KL, and what becomes of the two log-probs.
 
-- **reward**: change of P(positive) of the samples. **win rate**: share of prompts whose sample after is the
-  more positive one, ties half. **KL**: nats a response from the start, by sampling. **displacement**: share of
-  held-out pairs whose chosen response became less likely. **chosen**, **rejected**: change of their log-prob,
-  nats. **length**: change in tokens.
-- Intervals are 95 %, by bootstrap over prompts of the mean over seeds (over pairs for the last columns);
-  `seeds` is the range of the single seeds' rewards. With about forty rows some intervals miss the truth.
-- Accuracy, losses and times of every run are in the JSON files that the first command writes.
+- **reward**: change of P(positive) of the samples. **win rate**: share of prompts whose sample
+  after is the more positive one, ties half. **KL**: nats a response from the start, by sampling.
+- **displacement**: share of held-out pairs whose chosen response became less likely. **chosen**,
+  **rejected**: change of their log-prob, nats. **length**: change in tokens.
+- Intervals are 95 %, by bootstrap over prompts of the mean over seeds, over pairs for what is said
+  of pairs; `seeds` is the range of the single seeds' rewards. Of so many, some miss the truth.
 
 {left_out}
 

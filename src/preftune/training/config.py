@@ -36,6 +36,8 @@ class DataSettings(Settings):
     """Make other judgements of those in the file: `best-versus-worst`, `thumbs` and so on."""
     minimum_gap: Annotated[float, Field(ge=0)] | None = None
     """Smallest difference of two ratings that makes a pair, where ratings are converted."""
+    match_prompts: bool = False
+    """Weigh bad responses so that their prompts are distributed like the good ones' (BCO)."""
 
 
 class ReferenceSettings(Settings):

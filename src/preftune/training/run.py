@@ -20,6 +20,7 @@ from preftune.training.checkpoint import (
     check_space,
     latest_checkpoint,
 )
+from preftune.training.density import match_prompts
 from preftune.training.folder import RunFolder, write_json
 from preftune.training.interrupt import Interruption, interruptible
 from preftune.training.loop import Loop
@@ -106,6 +107,8 @@ def _train(
             reference=live_reference(policy, objective, moving=moving),
         )
         watch.say(f"{policy.layout_reason} Matmuls in {stepper.precision}.")
+        if settings.data.match_prompts:
+            data = _matched(stepper, data, settings.seed, watch)
         sampler = Sampler(
             len(data.train),
             settings.optimizer.pairs_per_step,
@@ -166,6 +169,16 @@ def _record(folder: RunFolder, account: dict[str, object]) -> None:
             why="resuming it would mix two runs; nothing was overwritten.",
             fix="restore the files, or name another folder with --out.",
         )
+
+
+def _matched(stepper: Stepper, data: Prepared, seed: int, watch: Watch) -> Prepared:
+    """The training groups, weighed so that bad responses have prompts like the good ones'."""
+    with matmuls_in(stepper.precision, stepper.model.device):
+        matched = match_prompts(
+            stepper.model, data.train, seed=seed, tokens_per_batch=stepper.tokens_per_batch
+        )
+    watch.say(matched.sentence)
+    return replace(data, train=matched.groups)
 
 
 def _with_reference(

@@ -117,6 +117,14 @@ def _check_uses(settings: RunSettings, bound: BoundObjective) -> None:
             fix=f"{guess}the conversions are: {', '.join(CONVERSIONS)}.",
             where="data.convert",
         )
+    if settings.data.match_prompts and "thumbs" not in bound.data:
+        raise ConfigError(
+            "PT303",
+            f"data.match_prompts weighs thumbs, and `{bound.name}` does not learn from them.",
+            why="a setting without effect would make the run something else than it says.",
+            fix="leave it out, or choose bco or kto.",
+            where="data.match_prompts",
+        )
     if settings.data.minimum_gap is not None and name is None:
         raise ConfigError(
             "PT303",
