@@ -60,7 +60,7 @@ DIFFERENCES = [
         Case(
             "aot, two micro-batches",
             bind("aot", {"beta": 0.1}),
-            lr=0.02,
+            lr=0.01,
             rows="level",
             accumulate=2,
             slow=True,
