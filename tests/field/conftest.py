@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+import torch
 
 from tests.field.case import Case
 from tests.field.rows import Row
@@ -17,7 +18,7 @@ class Theirs(Protocol):
 
 
 @pytest.fixture(scope="session")
-def theirs(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
+def theirs(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Theirs:
     """TRL's run of a case, on the pairs given or on those written for these tests."""
     made: dict[str, TrlRun] = {}
 
@@ -39,6 +40,16 @@ def theirs(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 )
         return made[key]
 
-    gc.freeze()  # each of its runs collects garbage, from everything that was ever imported
-    yield run
+    return run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quickly() -> Iterator[None]:
+    """One thread, which is faster for so small a model; and each of TRL's runs collects garbage:
+    not from everything that was ever imported."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    gc.freeze()
+    yield
     gc.unfreeze()
+    torch.set_num_threads(threads)
