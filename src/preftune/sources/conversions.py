@@ -25,6 +25,15 @@ CONVERSIONS: Mapping[str, str] = {
 }
 """What each conversion makes of what, in a line."""
 
+MAKES: Mapping[str, str] = {
+    "best-versus-worst": "pairs",
+    "best-versus-random": "pairs",
+    "all-pairs": "pairs",
+    "thumbs": "thumbs",
+    "ranks": "rankings",
+}
+"""The kind of judgement that comes out of each."""
+
 _CONVERT: Mapping[str, Callable[[Group, Terms], Group]] = {
     "best-versus-worst": best_versus_worst,
     "best-versus-random": best_versus_random,

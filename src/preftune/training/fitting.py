@@ -229,10 +229,10 @@ _WORDS = {
     "demonstrations": "a response without a judgement",
 }
 _MENDING = {
-    ("rankings", "pairs"): "--set data.convert=best-versus-worst, best-versus-random or all-pairs",
-    ("scores", "pairs"): "--set data.convert=best-versus-worst, best-versus-random or all-pairs",
-    ("scores", "rankings"): "--set data.convert=ranks",
-    ("pairs", "thumbs"): "--set data.convert=thumbs",
+    ("rankings", "pairs"): "--convert best-versus-worst, best-versus-random or all-pairs",
+    ("scores", "pairs"): "--convert best-versus-worst, best-versus-random or all-pairs",
+    ("scores", "rankings"): "--convert ranks",
+    ("pairs", "thumbs"): "--convert thumbs",
 }
 _OWN = {
     "pairs": "--objective dpo",

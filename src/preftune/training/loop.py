@@ -134,5 +134,6 @@ def _note(outcome: Outcome) -> str:
     shown = f"loss {outcome.loss:.4f}"
     if "accuracy" in outcome.means:
         shown += f"  accuracy {outcome.means['accuracy']:.2f}"
+    if "margin" in outcome.means:  # in nats, of log-ratios: without a reference there is none
         shown += f"  margin {outcome.means['margin']:+.2f}"
     return shown

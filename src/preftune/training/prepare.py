@@ -63,9 +63,11 @@ def prepare(
     if leaked:  # only from a held-out file: our own split is by prompt
         watch.say(f"warning: {leaked:,} held-out rows have a prompt that is trained on, too.")
     if objective.mismatched:
+        # A few held-out prompts may be alike: they may borrow from the training rows, too.
+        everything = [*held_out, *train]
+        borrowed = with_mismatched(everything, seed=settings.seed, limit=max_tokens)
         train = with_mismatched(train, seed=settings.seed, limit=max_tokens)
-        if held_out:
-            held_out = with_mismatched(held_out, seed=settings.seed, limit=max_tokens)
+        held_out = borrowed[: len(held_out)]
     account |= {"train_groups": len(train), "held_out_groups": len(held_out)}
     return Prepared(train, held_out, account)
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from preftune.errors import ConfigError
 from preftune.objectives.binding import BoundObjective, bind, bind_mixture
 from preftune.sources import CONVERSIONS
+from preftune.sources.conversions import MAKES
 from preftune.training.config import RunSettings
 from preftune.training.yaml_file import Loader, Origins, flatten, read_yaml, write_yaml
 
@@ -115,6 +116,15 @@ def _check_uses(settings: RunSettings, bound: BoundObjective) -> None:
             f"there is no conversion `{name}`.",
             why="it decides which judgements are learnt from.",
             fix=f"{guess}the conversions are: {', '.join(CONVERSIONS)}.",
+            where="data.convert",
+        )
+    if name is not None and MAKES[name] not in bound.data:
+        raise ConfigError(
+            "PT303",
+            f"`{name}` makes {MAKES[name]}, and `{bound.name}` learns from "
+            f"{' and '.join(bound.data)}.",
+            why="a conversion without effect would make the run something else than it says.",
+            fix="leave data.convert out, or choose another objective (`preftune objectives ls`).",
             where="data.convert",
         )
     if settings.data.match_prompts and "thumbs" not in bound.data:
@@ -244,7 +254,8 @@ def _hint(key: str) -> str:
 def _complete(settings: RunSettings, origins: Origins) -> Origins:
     """An origin for every leaf: what nobody set is `default`."""
     opened = dict(origins)
-    for short, whole in (("data", "data.train"), ("objective", "objective.name")):
+    shorts = [("data", "data.train"), ("objective", "objective.name")]
+    for short, whole in shorts[: 1 if isinstance(settings.objective, list) else 2]:
         if short in opened:
             opened.setdefault(whole, opened.pop(short))
     return {key: opened.get(key, "default") for key in flatten(settings.model_dump(mode="json"))}
