@@ -13,6 +13,9 @@ objectives = typer.Typer(
     help="List and explain the objectives.", no_args_is_help=True, rich_markup_mode=None
 )
 
+WIDTH = 22
+"""Of the left column: the longest name of a setting fits."""
+
 _DATA = {
     "demonstrations": "single responses; of pairs the chosen one",
     "pairs": "pairs: chosen and rejected",
@@ -106,7 +109,7 @@ def _needs(one: Objective) -> int:
 
 
 def _field(name: str, text: str) -> str:
-    return fill(text, 96, initial_indent=f"{name:<16}", subsequent_indent=" " * 16)
+    return fill(text, 100, initial_indent=f"{name:<{WIDTH}}", subsequent_indent=" " * WIDTH)
 
 
 def _example(one: Objective) -> str:
