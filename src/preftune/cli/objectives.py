@@ -109,7 +109,8 @@ def _needs(one: Objective) -> int:
 
 
 def _field(name: str, text: str) -> str:
-    return fill(text, 100, initial_indent=f"{name:<{WIDTH}}", subsequent_indent=" " * WIDTH)
+    first, rest = f"{name:<{WIDTH}}", " " * WIDTH
+    return fill(text, 100, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
 
 
 def _example(one: Objective) -> str:

@@ -46,7 +46,7 @@ OBJECTIVES = (
         learning_rate=5e-7,
         learning_rate_range=(5e-7, 1e-6),
         summary="token-level DPO that only holds the rejected response's KL down",
-        formula="softplus(−β(h − α(K_l − stop(K_w)))),  K = Σₜ KL(reference ‖ policy) at token t",
+        formula="softplus(−β(h − α(K_l − sg[K_w]))),  K = Σₜ KL(reference ‖ policy) at token t",
         rewards="β(Δ + αK)",
         at_start="ln 2",
         when="To hold the KL of whole distributions, also at high learning rates.",
