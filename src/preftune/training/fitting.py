@@ -5,10 +5,10 @@ where another shape would have to be made of them, the message names the convers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from preftune.errors import DataError
 from preftune.objectives.binding import BoundObjective, Part
 from preftune.objectives.declaration import Data
 from preftune.records import Exclusion, Group, Rating, Relation, Response, preferred
+from preftune.training.misfits import ignored, misfit, without_margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _as_pairs(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
     positive = any(part.objective.margins == "positive" for part in objective.parts)
     for group in groups:
         if not group.relations:
-            raise _misfit(group, objective, "pairs")
+            raise misfit(group, objective, "pairs")
         relations = tuple(relation for relation in group.relations if not relation.tie)
         if not relations:
             fitted.exclusions.append(_left_out(group, "tie"))
@@ -81,7 +81,7 @@ def _as_pairs(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
 def _as_ties(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
     bare = next((group for group in groups if not group.relations), None)
     if bare is not None:
-        raise _misfit(bare, objective, "pairs")
+        raise misfit(bare, objective, "pairs")
     return Fitted(list(groups), [], [])
 
 
@@ -89,7 +89,7 @@ def _as_thumbs(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
     for group in groups:
         ratings = [response.rating for response in group.responses]
         if not any(rating is not None and rating.good is not None for rating in ratings):
-            raise _misfit(group, objective, "thumbs")
+            raise misfit(group, objective, "thumbs")
     bare = [replace(group, relations=()) if group.relations else group for group in groups]
     return Fitted(bare, [], [])
 
@@ -120,7 +120,7 @@ def _as_scores(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
             response.rating.score if response.rating else None for response in group.responses
         ]
         if len(scores) < 2 or any(score is None for score in scores):
-            raise _misfit(group, objective, "scores")
+            raise misfit(group, objective, "scores")
         places = [None if score is None else -score for score in scores]
         fitted.groups.append(replace(group, relations=_order(places)))
     return fitted
@@ -164,7 +164,7 @@ def _ranks(group: Group) -> list[int | None]:
 def _ranked_pair(group: Group, objective: BoundObjective) -> Group:
     """A pair says the same as a ranking of two; more than two need a conversion."""
     if len(group.responses) != 2 or len(group.relations) != 1:
-        raise _misfit(group, objective, "rankings")
+        raise misfit(group, objective, "rankings")
     relation = group.relations[0]
     ranks = [0, 0]
     if not relation.tie:
@@ -198,81 +198,12 @@ def _check_judgements(groups: Sequence[Group], part: Part) -> None:
     for group in groups:
         for relation in group.relations:
             if relation.strength != 1 and objective.unit == "relation" and not objective.soft:
-                raise _ignored(group, objective.name, "a strength below 1", "strength")
+                raise ignored(group, objective.name, "a strength below 1", "strength")
             if relation.weight * group.weight != 1 and not objective.weighted:
-                raise _ignored(group, objective.name, "a weight", "weight")
+                raise ignored(group, objective.name, "a weight", "weight")
             if objective.margins != "no" and relation.margin is None and not relation.tie:
-                raise _without_margin(group, objective.name)
+                raise without_margin(group, objective.name)
 
 
 def _left_out(group: Group, reason: str) -> Exclusion:
     return Exclusion(group.source, reason, broken=False)
-
-
-def _holds(group: Group) -> str:
-    """What kind of judgement a group holds: a key of `_MENDING`."""
-    ratings = [response.rating or Rating() for response in group.responses]
-    if group.relations:
-        return "pairs"
-    if any(rating.good is not None for rating in ratings):
-        return "thumbs"
-    if any(rating.rank is not None for rating in ratings):
-        return "rankings"
-    return "scores" if any(rating.score is not None for rating in ratings) else "demonstrations"
-
-
-_WORDS = {
-    "pairs": "a pair",
-    "thumbs": "a response with a thumb",
-    "rankings": "a ranking",
-    "scores": "responses with ratings",
-    "demonstrations": "a response without a judgement",
-}
-_MENDING = {
-    ("rankings", "pairs"): "--convert best-versus-worst, best-versus-random or all-pairs",
-    ("scores", "pairs"): "--convert best-versus-worst, best-versus-random or all-pairs",
-    ("scores", "rankings"): "--convert ranks",
-    ("pairs", "thumbs"): "--convert thumbs",
-}
-_OWN = {
-    "pairs": "--objective dpo",
-    "thumbs": "--objective kto or bco",
-    "rankings": "--objective plackett_luce",
-    "scores": "--objective infonca",
-    "demonstrations": "--objective sft",
-}
-
-
-def _misfit(group: Group, objective: BoundObjective, wanted: str) -> DataError:
-    found = _holds(group)
-    conversion = _MENDING.get((found, wanted))
-    convert = f"convert it with {conversion}; or " if conversion else ""
-    return DataError(
-        "PT105",
-        f"the row holds {_WORDS[found]}, and `{objective.name}` learns from {wanted}.",
-        where=group.source,
-        why="what a judgement does not say can't be learnt from it.",
-        fix=f"{convert}use {_OWN[found]}, which learns from such rows.",
-    )
-
-
-def _ignored(group: Group, name: str, what: str, column: str) -> DataError:
-    return DataError(
-        "PT105",
-        f"the row has {what}, which `{name}` would ignore.",
-        where=group.source,
-        why="a judgement would count for more or less than the data says.",
-        fix=f"leave the column `{column}` out, or choose another objective "
-        "(`preftune objectives ls`).",
-    )
-
-
-def _without_margin(group: Group, name: str) -> DataError:
-    return DataError(
-        "PT105",
-        f"the row does not say how much better its chosen response is, and `{name}` needs it.",
-        where=group.source,
-        why="the loss asks for a larger reward gap where the judged one is larger.",
-        fix="give a column `margin`, or the scores of both responses (--map "
-        "score_chosen=COLUMN,score_rejected=COLUMN).",
-    )

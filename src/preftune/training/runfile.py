@@ -12,9 +12,8 @@ from pydantic import ValidationError
 
 from preftune.errors import ConfigError
 from preftune.objectives.binding import BoundObjective, bind, bind_mixture
-from preftune.sources import CONVERSIONS
-from preftune.sources.conversions import MAKES
 from preftune.training.config import RunSettings
+from preftune.training.effects import check_effects
 from preftune.training.yaml_file import Loader, Origins, flatten, read_yaml, write_yaml
 
 
@@ -76,7 +75,7 @@ def bind_objective(settings: RunSettings) -> BoundObjective:
 def _fill_in(settings: RunSettings) -> RunSettings:
     """The defaults that the objective decides: its own settings and its learning rate."""
     bound = bind_objective(settings)
-    _check_uses(settings, bound)
+    check_effects(settings, bound)
     whole = [{"name": part.objective.name, **part.settings} for part in bound.parts]
     objective: Any = whole[0]
     if isinstance(settings.objective, list):
@@ -95,54 +94,6 @@ def _fill_in(settings: RunSettings) -> RunSettings:
             "optimizer": settings.optimizer.model_copy(update={"lr": lr}),
         }
     )
-
-
-def _check_uses(settings: RunSettings, bound: BoundObjective) -> None:
-    """Refuse options that the objective or the conversion makes idle."""
-    if settings.reference.every is not None and bound.reference == "none":
-        raise ConfigError(
-            "PT303",
-            f"`{bound.name}` has no reference that could move.",
-            why="a setting without effect would make the run something else than it says.",
-            fix="leave reference.every out, or choose an objective with a reference.",
-            where="reference.every",
-        )
-    name = settings.data.convert
-    if name is not None and name not in CONVERSIONS:
-        close = get_close_matches(name, CONVERSIONS, n=1)
-        guess = f"did you mean `{close[0]}`? " if close else ""
-        raise ConfigError(
-            "PT301",
-            f"there is no conversion `{name}`.",
-            why="it decides which judgements are learnt from.",
-            fix=f"{guess}the conversions are: {', '.join(CONVERSIONS)}.",
-            where="data.convert",
-        )
-    if name is not None and MAKES[name] not in bound.data:
-        raise ConfigError(
-            "PT303",
-            f"`{name}` makes {MAKES[name]}, and `{bound.name}` learns from "
-            f"{' and '.join(bound.data)}.",
-            why="a conversion without effect would make the run something else than it says.",
-            fix="leave data.convert out, or choose another objective (`preftune objectives ls`).",
-            where="data.convert",
-        )
-    if settings.data.match_prompts and "thumbs" not in bound.data:
-        raise ConfigError(
-            "PT303",
-            f"data.match_prompts weighs thumbs, and `{bound.name}` does not learn from them.",
-            why="a setting without effect would make the run something else than it says.",
-            fix="leave it out, or choose bco or kto.",
-            where="data.match_prompts",
-        )
-    if settings.data.minimum_gap is not None and name is None:
-        raise ConfigError(
-            "PT303",
-            "data.minimum_gap is only used by a conversion, and none is named.",
-            why="a setting without effect would make the run something else than it says.",
-            fix="name one with data.convert, or leave data.minimum_gap out.",
-            where="data.minimum_gap",
-        )
 
 
 def _parse_set(text: str) -> tuple[str, Any]:

@@ -1,0 +1,67 @@
+"""Every option has an effect: one that the objective or another option makes idle is an error."""
+
+from difflib import get_close_matches
+
+from preftune.errors import ConfigError
+from preftune.objectives.binding import BoundObjective
+from preftune.sources.conversions import CONVERSIONS, MAKES
+from preftune.training.config import RunSettings
+
+
+def check_effects(settings: RunSettings, objective: BoundObjective) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        ConfigError: PT303, an idle option; PT301, an unknown conversion.
+    """
+    data = settings.data
+    if settings.reference.every is not None and objective.reference == "none":
+        raise _idle(
+            "reference.every",
+            f"`{objective.name}` has no reference that could move.",
+            "leave it out, or choose an objective with a reference.",
+        )
+    if data.match_prompts and "thumbs" not in objective.data:
+        raise _idle(
+            "data.match_prompts",
+            f"it weighs thumbs, and `{objective.name}` does not learn from them.",
+            "leave it out, or choose bco or kto.",
+        )
+    if data.minimum_gap is not None and data.convert is None:
+        raise _idle(
+            "data.minimum_gap",
+            "it is only used by a conversion, and none is named.",
+            "name one with --convert, or leave it out.",
+        )
+    if data.convert is not None:
+        _check_conversion(data.convert, objective)
+
+
+def _check_conversion(name: str, objective: BoundObjective) -> None:
+    if name not in CONVERSIONS:
+        close = get_close_matches(name, CONVERSIONS, n=1)
+        guess = f"did you mean `{close[0]}`? " if close else ""
+        raise ConfigError(
+            "PT301",
+            f"there is no conversion `{name}`.",
+            why="it decides which judgements are learnt from.",
+            fix=f"{guess}the conversions are: {', '.join(CONVERSIONS)}.",
+            where="data.convert",
+        )
+    if MAKES[name] not in objective.data:
+        raise _idle(
+            "data.convert",
+            f"`{name}` makes {MAKES[name]}, and `{objective.name}` learns from "
+            f"{' and '.join(objective.data)}.",
+            "leave it out, or choose another objective (`preftune objectives ls`).",
+        )
+
+
+def _idle(where: str, problem: str, fix: str) -> ConfigError:
+    return ConfigError(
+        "PT303",
+        problem,
+        why="a setting without effect would make the run something else than it says.",
+        fix=fix,
+        where=where,
+    )
