@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -43,6 +45,16 @@ def test_who_lends_depends_on_seed_and_data_alone():
     lent = [[one.responses[-1].ids[0] for one in found] for found in (first, second, other)]
     assert lent[0] == lent[1] != lent[2]
     assert sorted(lent[0]) == list(range(30))  # without repeated prompts: each lends once
+
+
+def test_good_and_bad_responses_are_lent_alike():
+    """Only chosen ones would overrate how far the policy has moved."""
+    made = [group([number], [0]) for number in range(200)]
+    bad = TokenResponse(np.array([1], np.int32), np.ones(1, bool))
+    pairs = [replace(one, responses=(*one.responses, bad)) for one in made]
+    found = with_mismatched(pairs, seed=0, limit=9)
+    share = np.mean([one.responses[-1].ids[0] for one in found])
+    assert 0.4 < share < 0.6
 
 
 def test_prompt_and_response_stay_within_the_limit():

@@ -53,3 +53,15 @@ def test_the_same_record_as_its_own_reference_is_the_start() -> None:
 def test_a_reference_of_other_tokens_is_refused() -> None:
     with pytest.raises(ValueError, match=r"reference has \(7,\) tokens, the policy \(8,\)"):
         record(Pair(-3, -5, 0, 0)).with_reference(torch.zeros(7))
+
+
+def test_records_are_made_where_the_tokens_are() -> None:
+    """On another device than the CPU: `meta` holds no numbers, but refuses mixed devices."""
+    tokens = [torch.zeros(2, device="meta"), torch.zeros(3, device="meta")]
+    made = LogProbs.of_pairs(
+        tokens[:1], tokens[1:], reference_chosen=tokens[:1], reference_rejected=tokens[1:]
+    )
+    assert made.margins.device.type == "meta"
+    assert made.preferred is not None
+    assert made.preferred.device.type == "meta"
+    assert made.members.device.type == "meta"

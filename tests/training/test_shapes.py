@@ -1,6 +1,7 @@
 """Whole runs over every shape of data in real files, and over every way of holding a reference."""
 
 import hashlib
+import math
 import os
 import signal
 
@@ -50,7 +51,8 @@ def test_every_shape_trains_from_its_real_file(shared, tmp_path, shape):
         },
     )
     assert result.steps == 2
-    assert {"loss", "kl"} <= result.held_out.keys() or "kl" not in result.held_out
+    without_reference = objective in ("simpo", "sft")
+    assert ("kl" in result.held_out) == (not without_reference)
     for entry in read_metrics(tmp_path / "run/metrics.jsonl"):
         assert entry["loss"] == entry["loss"]
         assert "accuracy" in entry or objective in ("kto", "bco", "sft")
@@ -139,6 +141,15 @@ def test_a_hard_copy_brings_the_loss_back_to_log_two(tiny_model, tiny_pairs, tmp
     assert min(train[1], train[2], train[4], train[5]) < 0.68
 
 
+def test_a_reference_that_would_never_move_is_refused(tiny_model, tiny_pairs, tmp_path):
+    with pytest.raises(ConfigError, match="would not move before step 4, and the run has 4"):
+        preftune.train(
+            model=str(tiny_model), data=str(tiny_pairs), objective="dpo",
+            out=str(tmp_path / "run"),
+            settings={"optimizer.max_steps": 4, "reference.every": 4},
+        )  # fmt: skip
+
+
 def test_a_mixture_is_the_weighted_sum_of_its_parts(tiny_model, tiny_pairs, tmp_path):
     def first_loss(objective, out):
         preftune.train(
@@ -148,9 +159,15 @@ def test_a_mixture_is_the_weighted_sum_of_its_parts(tiny_model, tiny_pairs, tmp_
         )  # fmt: skip
         return read_metrics(tmp_path / out / "metrics.jsonl")[0]["loss"]
 
-    parts = [{"name": "dpo", "weight": 0.5}, {"name": "sft", "weight": 2.0}, {"name": "hinge"}]
-    alone = [first_loss(part["name"], part["name"]) for part in parts]
-    expected = 0.5 * alone[0] + 2.0 * alone[1] + alone[2]
+    parts = [
+        {"name": "dpo", "weight": 0.5},
+        {"name": "sft", "weight": 2.0},
+        {"name": "hinge"},
+        {"name": "bco", "weight": 0.2},
+    ]
+    alone = [first_loss(part["name"], part["name"]) for part in parts[:3]]
+    # BCO is divided by responses: of a pair it is the mean of both, not their sum.
+    expected = 0.5 * alone[0] + 2.0 * alone[1] + alone[2] + 0.2 * math.log(2)
     assert first_loss(parts, "mixture") == pytest.approx(expected, rel=1e-6)
 
 
@@ -175,6 +192,9 @@ RANKING = group(Rating(rank=1), Rating(rank=0), Rating(rank=1))
 SCORES = group(Rating(score=1.0), Rating(score=7.0), Rating(score=3.0))
 
 
+DOUBT = group(None, None, relations=(Relation(0, 1, strength=0.8),))
+
+
 @pytest.mark.parametrize(
     ("row", "name", "fix"),
     [
@@ -188,7 +208,8 @@ SCORES = group(Rating(score=1.0), Rating(score=7.0), Rating(score=3.0))
         (THUMB, "davidson", "kto or bco"),
         (group(None), "dpo", "--objective sft"),
         (PAIR, "odpo", "score_chosen=COLUMN"),
-        (group(None, None, relations=(Relation(0, 1, strength=0.8),)), "aot", "column `strength`"),
+        (DOUBT, "aot", "column `strength`"),
+        (DOUBT, "plackett_luce", "column `strength`"),
         (group(None, None, relations=(Relation(0, 1),), weight=2.0), "aot", "column `weight`"),
     ],
 )
@@ -211,7 +232,7 @@ def test_a_pair_is_a_ranking_of_two():
     fitted = fit([PAIR, TIE], bind("plackett_luce"))
     assert [[one.rating.rank for one in row.responses] for row in fitted.groups] == [[0, 1]]
     assert [one.reason for one in fitted.exclusions] == ["all responses tie"]
-    assert "pairs are read as rankings of two" in fitted.said[0]
+    assert fitted.said == ["Pairs read as rankings of two: 2."]
 
 
 def test_rankings_and_scores_say_which_of_two_is_better():
@@ -234,6 +255,34 @@ def test_of_a_pair_in_a_mixture_the_chosen_is_good_and_the_rejected_bad():
     (row,) = fit([PAIR], mixture).groups
     assert [one.rating.good for one in row.responses] == [True, False]
     assert row.relations == PAIR.relations
+
+
+@pytest.mark.parametrize(
+    ("row", "parts", "said"),
+    [
+        (DOUBT, ("dpo", "kto"), "a strength below 1, which `kto` would ignore"),
+        (RANKING, ("plackett_luce", "infonca"), "learns from scores"),
+        (SCORES, ("plackett_luce", "infonca"), "learns from rankings"),
+        (
+            group(None, None, None, relations=(Relation(0, 1), Relation(1, 2))),
+            ("dpo", "bco"),
+            "holds 2 judgements",
+        ),
+    ],
+)
+def test_every_part_of_a_mixture_is_served_or_the_row_is_refused(row, parts, said):
+    with pytest.raises(DataError, match=said):
+        fit([row], bind_mixture([{"name": name} for name in parts]))
+
+
+def test_scores_that_contradict_the_label_are_left_out():
+    right, wrong = (
+        group(Rating(score=high), Rating(score=low), relations=(Relation(0, 1),))
+        for high, low in ((2.0, 1.0), (1.0, 2.0))
+    )
+    fitted = fit([right, wrong], bind("infonca"))
+    assert fitted.groups == [right]
+    assert [one.reason for one in fitted.exclusions] == ["scores contradict the judgement"]
 
 
 def test_a_margin_that_is_not_positive_is_left_out_where_its_log_is_taken():

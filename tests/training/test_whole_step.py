@@ -1,6 +1,7 @@
 """Objectives that look at a whole optimiser step: however it is cut, the gradient is the same."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from preftune.objectives.binding import bind, bind_mixture
 from preftune.objectives.catalogue import CATALOGUE
 from preftune.records import Rating, Relation, TokenGroup, TokenResponse
 from preftune.training import processes
+from preftune.training.denominators import denominators
 from preftune.training.step import Example, Stepper
 
 STEP = [name for name, one in CATALOGUE.items() if one.scope == "step"]
@@ -35,7 +37,7 @@ def groups(thumbs, count=9):
     made = []
     for number in range(count):
         prompt = draw.integers(2, 250, draw.integers(1, 30)).astype(np.int32)
-        if thumbs and number % 3:
+        if thumbs == "only" and number % 3:
             sides, relations = (side(draw, good=bool(number % 2)),), ()
         else:
             sides = (side(draw, good=True), side(draw, good=False))
@@ -107,14 +109,73 @@ def test_the_gradient_is_that_of_the_loss_of_the_whole_step(model, name):
     stepper.train(examples)
     found = [p.grad.clone() for p in model.parameters() if p.grad is not None]
 
-    from preftune.training.denominators import denominators
-
     model.zero_grad(set_to_none=True)
     plain = Stepper(model, objective, 10**6, "float32")
     counts = denominators(objective, [example.group for example in examples])
     plain.loss(plain.forward(examples), counts).backward()
     for a, b in zip(found, model.parameters(), strict=True):
         torch.testing.assert_close(a, b.grad, rtol=1e-8, atol=1e-12)
+
+
+MOVED = [{"name": "tdpo1"}, {"name": "kto"}, {"name": "wpo"}, {"name": "sft", "weight": 0.1}]
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_a_live_reference_and_the_whole_vocabulary_in_two_passes(model, layout):
+    """The KL has a gradient of its own, which must reach the weights through the second pass."""
+    model.route = replace(model.route, layout=layout)
+    objective = bind_mixture(MOVED)
+    reference = LogProbModel(deepcopy(model.model))
+    with torch.no_grad():
+        for parameter in reference.parameters():
+            parameter.mul_(1.05)
+    made = with_mismatched(groups("both"), seed=3, limit=60)
+    examples = [Example(group) for group in made]
+
+    def gradients(stepper, whole):
+        model.zero_grad(set_to_none=True)
+        if whole:
+            counts = denominators(objective, made)
+            stepper.loss(stepper.forward(examples), counts).backward()
+        else:
+            stepper.train(examples)
+        return [p.grad.clone() for p in model.parameters()]
+
+    plain = gradients(Stepper(model, objective, 10**6, "float32", reference), whole=True)
+    for budget in (1, 150):
+        cut = gradients(Stepper(model, objective, budget, "float32", reference), whole=False)
+        for a, b in zip(plain, cut, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-12)
+    without_kl = bind_mixture(MOVED[1:])
+    other = gradients(Stepper(model, without_kl, 1, "float32", reference), whole=False)
+    assert any((a - b).abs().max() > 1e-6 for a, b in zip(plain, other, strict=True))
+
+
+def test_a_micro_batch_without_any_judgement_says_as_much_as_the_others(model):
+    """Equal scores give no relation: the figures are the run's, not the micro-batch's."""
+    draw = np.random.default_rng(0)
+
+    def rated(first, second, relations):
+        sides = [replace(side(draw), rating=Rating(score=one)) for one in (first, second)]
+        return TokenGroup(np.array([5, 6], np.int32), tuple(sides), relations)
+
+    made = [rated(2.0, 1.0, (Relation(0, 1),)), rated(2.0, 2.0, ())]
+    references = [np.concatenate(parts) for parts in score(model, made)]
+    examples = [Example(g, a) for g, a in zip(made, references, strict=True)]
+    outcome = Stepper(model, bind("infonca"), 4, "float32").train(examples)
+    assert {"accuracy", "margin", "rewards_chosen"} <= outcome.means.keys()
+
+
+@pytest.mark.parametrize("name", ["kto", "bco"])
+def test_a_step_without_good_responses_teaches_sft_nothing(model, name):
+    objective = bind_mixture([{"name": name}, {"name": "sft"}])
+    bad = [one for one in groups("only") if one.responses[0].rating.good is False]
+    made = with_mismatched(bad, seed=0, limit=60) if name == "kto" else bad
+    references = [np.concatenate(parts) for parts in score(model, made)]
+    examples = [Example(g, a) for g, a in zip(made, references, strict=True)]
+    outcome = Stepper(model, objective, 90, "float32").train(examples)
+    alone = Stepper(model, bind(name), 90, "float32").evaluate(examples)
+    assert outcome.loss == pytest.approx(alone.loss)
 
 
 def _in_a_process(rank, folder, store, name, budget):

@@ -10,27 +10,29 @@ from preftune.records import TokenGroup, TokenResponse
 
 
 def with_mismatched(groups: Sequence[TokenGroup], *, seed: int, limit: int) -> list[TokenGroup]:
-    """Every group with one more response at its end: that of a group with another prompt.
+    """Every group with one more response at its end: one of a group with another prompt.
 
     Which one depends on the seed and the data alone, so a step holds the same tokens however it
     is cut, and the reference's log-probs of it are in the cache. The response is cut where prompt
     and response would be over the limit.
 
     Args:
-        groups: Groups to learn from; the first response of each is lent to another.
-        seed: Of the shuffling.
+        groups: Groups to learn from; of each one response, good or bad by lot, is lent.
+        seed: Of the shuffling and of the lots.
         limit: Most tokens of prompt and response together.
 
     Raises:
         DataError: all prompts are the same (PT106).
     """
-    shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(len(groups))
-    order: list[int] = shuffled.tolist()
+    draw = np.random.Generator(np.random.PCG64(seed))
+    order: list[int] = draw.permutation(len(groups)).tolist()
+    lots: list[float] = draw.random(len(groups)).tolist()
     prompts = [group.prompt_ids.tobytes() for group in groups]
     lenders = _next_with_another_prompt([prompts[index] for index in order])
     found = list(groups)
     for place, lender in enumerate(lenders):
-        group, lent = groups[order[place]], groups[order[lender]].responses[0]
+        group, other = groups[order[place]], groups[order[lender]].responses
+        lent = other[int(lots[place] * len(other))]
         room = max(1, limit - len(group.prompt_ids))
         response = TokenResponse(lent.ids[:room], lent.trained[:room], mismatched=True)
         found[order[place]] = replace(group, responses=(*group.responses, response))

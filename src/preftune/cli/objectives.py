@@ -89,7 +89,7 @@ def _page(one: Objective) -> str:
         _field("reward", one.rewards),
         _field("at the start", one.at_start),
         _field("data", _DATA[one.data]),
-        *([_field("margins", "how much better the chosen one was judged is needed")] * _needs(one)),
+        *[_field("needs", text) for text in _needs(one)],
         _field("reference", _REFERENCE[one.reference]),
         _field("looks at", _SCOPE[one.scope]),
         _field("divided by", f"the number of {one.denominator} of the whole optimiser step"),
@@ -104,8 +104,20 @@ def _page(one: Objective) -> str:
     return "\n".join(lines)
 
 
-def _needs(one: Objective) -> int:
-    return int(one.margins != "no")
+def _needs(one: Objective) -> list[str]:
+    """What data or work it asks for beside the usual, and what it can't learn from."""
+    found: list[str] = []
+    if one.margins != "no":
+        found.append("a margin or both scores: how much better the chosen response was judged")
+    if one.mismatched:
+        found.append("every prompt also with the response of another one, without gradient")
+    if one.running:
+        found.append("figures that run from step to step; they are in the checkpoint")
+    if one.data in {"pairs", "ties"} and not one.soft:
+        found.append("judgements without doubt: rows with a strength below 1 are refused")
+    if not one.weighted:
+        found.append("judgements that weigh alike: rows with weights are refused")
+    return found
 
 
 def _field(name: str, text: str) -> str:
@@ -127,6 +139,10 @@ def _entry(one: Objective) -> dict[str, Any]:
         "denominator": one.denominator,
         "vocabulary": list(one.vocabulary),
         "margins": one.margins,
+        "mismatched": one.mismatched,
+        "running": bool(one.running),
+        "soft": one.soft,
+        "weighted": one.weighted,
         "formula": one.formula,
         "reward": one.rewards,
         "at_start": one.at_start,

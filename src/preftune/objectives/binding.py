@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from preftune.objectives.logprobs import LogProbs
+    from preftune.objectives.metrics import Figures
 
 Loss = Callable[..., "Tensor"]
 State = Mapping[str, "Tensor"]
@@ -103,9 +104,23 @@ class BoundObjective:
         return next(betas, None)
 
     @property
+    def main(self) -> Part:
+        """The part that is reported on: the first that learns from judgements, if one does."""
+        judged = (part for part in self.parts if part.objective.data != "demonstrations")
+        return next(judged, self.parts[0])
+
+    @property
+    def figures(self) -> "Figures":
+        """What the metric log says, whatever a micro-batch happens to hold."""
+        kinds = {part.objective.data for part in self.parts}
+        if kinds == {"demonstrations"}:
+            return "responses"
+        return "thumbs" if kinds <= {"thumbs", "demonstrations"} else "pairs"
+
+    @property
     def learning_rate(self) -> float:
-        """Default for full fine-tuning: the first part's."""
-        return self.parts[0].objective.learning_rate
+        """Default for full fine-tuning: the main part's."""
+        return self.main.objective.learning_rate
 
 
 def bind(

@@ -126,7 +126,7 @@ class LogProbs:
         return replace(self, tokens=self.tokens.detach(), kl=kl)
 
     def swapped(self) -> "LogProbs":
-        """The same record with every judgement the other way round."""
+        """The same record with every relation the other way round."""
         margin = None if self.margin is None else -self.margin
         return replace(self, winner=self.loser, loser=self.winner, margin=margin)
 
@@ -160,8 +160,9 @@ class LogProbs:
         """
         responses = [response for group in groups for response in group]
         sizes = [len(group) for group in groups]
-        lengths = torch.tensor([len(response) for response in responses])
         tokens = torch.cat(responses)
+        device = tokens.device
+        lengths = torch.tensor([len(response) for response in responses])
         frozen = None
         if reference is not None:
             frozen = torch.cat([response for group in reference for response in group]).detach()
@@ -170,14 +171,15 @@ class LogProbs:
         if len(pairs):
             numbers = torch.arange(len(responses))
             preferred = torch.isin(numbers, pairs[:, 0]) & ~torch.isin(numbers, pairs[:, 1])
+            preferred = preferred.to(device)
         return LogProbs(
             tokens=tokens,
             mask=torch.ones_like(tokens, dtype=torch.bool),
-            response=torch.arange(len(responses)).repeat_interleave(lengths),
-            group=torch.arange(len(groups)).repeat_interleave(torch.tensor(sizes)),
-            members=members_of(sizes),
-            winner=pairs[:, 0],
-            loser=pairs[:, 1],
+            response=torch.arange(len(responses)).repeat_interleave(lengths).to(device),
+            group=torch.arange(len(groups)).repeat_interleave(torch.tensor(sizes)).to(device),
+            members=members_of(sizes).to(device),
+            winner=pairs[:, 0].to(device),
+            loser=pairs[:, 1].to(device),
             preferred=preferred,
             reference=frozen,
         )

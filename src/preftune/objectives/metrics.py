@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from preftune.objectives.logprobs import LogProbs
+
+Figures = Literal["pairs", "thumbs", "responses"]
 
 Reward = Callable[[LogProbs], Tensor]
 """(response,) the implicit reward that an objective compares."""
@@ -45,7 +48,9 @@ class Measures:
         return {name: float(total / count) for name, total, count in rows if count}
 
 
-def measures(logps: LogProbs, reward: Reward | None = None) -> Measures:
+def measures(
+    logps: LogProbs, reward: Reward | None = None, figures: Figures | None = None
+) -> Measures:
     """Statistics of a batch, without gradient.
 
     Of every record, in nats, over the responses to their own prompt:
@@ -73,6 +78,8 @@ def measures(logps: LogProbs, reward: Reward | None = None) -> Measures:
     Args:
         logps: Record.
         reward: (response,) implicit rewards of a record under the objective.
+        figures: Which of these; by default what the record holds. Records that are added up must
+            name them: a micro-batch may hold no judgement by chance.
 
     Example:
         >>> yes, no = [torch.tensor([-1.0, -2.0])], [torch.tensor([-4.0])]
@@ -83,12 +90,13 @@ def measures(logps: LogProbs, reward: Reward | None = None) -> Measures:
     logps = logps.detach()
     own = None if logps.mismatched is None else ~logps.mismatched
     found: list[Statistic] = []
-    if logps.winner.shape[0] > 0:
-        found += _of_pairs(logps, reward)
-    elif logps.good is not None:
-        found += _of_thumbs(logps, logps.good, reward)
-    else:
-        found.append(("logps", logps.sums, own))
+    match figures or _held(logps):
+        case "pairs":
+            found += _of_pairs(logps, reward)
+        case "thumbs":
+            found += _of_thumbs(logps, reward)
+        case "responses":
+            found.append(("logps", logps.sums, own))
     if logps.reference is not None:
         found.append(("kl", _squared_log_ratios(logps, logps.reference), own))
     return _measures(found)
@@ -149,7 +157,14 @@ def _log_ratio(logps: LogProbs) -> Tensor:
     return logps.log_ratios
 
 
-def _of_thumbs(logps: LogProbs, good: Tensor, reward: Reward | None) -> list[Statistic]:
+def _held(logps: LogProbs) -> Figures:
+    if logps.winner.shape[0] > 0:
+        return "pairs"
+    return "responses" if logps.good is None else "thumbs"
+
+
+def _of_thumbs(logps: LogProbs, reward: Reward | None) -> list[Statistic]:
+    good = torch.zeros_like(logps.sums) if logps.good is None else logps.good
     found: list[Statistic] = []
     for name, counted in (("good", good > 0), ("bad", good < 0)):
         found.append((f"logps_{name}", logps.sums, counted))

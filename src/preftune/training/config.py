@@ -37,7 +37,7 @@ class DataSettings(Settings):
     minimum_gap: Annotated[float, Field(ge=0)] | None = None
     """Smallest difference of two ratings that makes a pair, where ratings are converted."""
     match_prompts: bool = False
-    """Weigh bad responses so that their prompts are distributed like the good ones' (BCO)."""
+    """Weigh bad training rows so that their prompts are distributed like the good ones' (BCO)."""
 
 
 class ReferenceSettings(Settings):

@@ -37,6 +37,21 @@ def check_effects(settings: RunSettings, objective: BoundObjective) -> None:
         _check_conversion(data.convert, objective)
 
 
+def check_moves(settings: RunSettings, num_steps: int) -> None:
+    """Refuse a reference that would first move when the run is over.
+
+    Raises:
+        ConfigError: PT303.
+    """
+    every = settings.reference.every
+    if every is not None and every >= num_steps:
+        raise _idle(
+            "reference.every",
+            f"the reference would not move before step {every:,}, and the run has {num_steps:,}.",
+            "give fewer steps, or leave it out.",
+        )
+
+
 def _check_conversion(name: str, objective: BoundObjective) -> None:
     if name not in CONVERSIONS:
         close = get_close_matches(name, CONVERSIONS, n=1)

@@ -1,5 +1,7 @@
-"""Whether groups are what an objective learns from, and as it takes them. Nothing is guessed:
-where another shape would have to be made of them, the message names the conversion.
+"""Groups as an objective takes them, if they are what it learns from.
+
+Nothing is guessed: where another shape would have to be made of them, the message names the
+conversion.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,7 +10,7 @@ from dataclasses import dataclass, replace
 from preftune.objectives.binding import BoundObjective, Part
 from preftune.objectives.declaration import Data
 from preftune.records import Exclusion, Group, Rating, Relation, Response, preferred
-from preftune.training.misfits import ignored, misfit, without_margin
+from preftune.training.refusals import ignored, misfit, several, without_margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +31,19 @@ def fit(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
         DataError: they hold judgements of another kind, or lack margins; or they hold doubt or
             weights that the objective would ignore (PT105).
     """
-    kinds = objective.data
-    main = min(kinds, key=_MOST_TELLING.index)
-    fitted = _TAKEN_AS[main](groups, objective)
-    if main == "pairs" and "thumbs" in kinds:
-        fitted.groups[:] = [_with_thumbs(group) for group in fitted.groups]
-        fitted.said.append("Of each pair the chosen response counts as good, the other as bad.")
     for part in objective.parts:
-        _check_judgements(fitted.groups, part)
+        _check_judgements(groups, part)
+    # What the best response or the thumb of a pair is follows from the pair: no kind of its own.
+    main, *others = sorted(objective.data, key=_MOST_TELLING.index)
+    fitted = _TAKEN_AS[main](groups, objective)
+    if "scores" in others:
+        rated = _as_scores(fitted.groups, objective)
+        said, excluded = fitted.said + rated.said, fitted.exclusions + rated.exclusions
+        fitted = Fitted(rated.groups, excluded, said)
+    if main == "pairs" and "thumbs" in others:
+        groups_with_thumbs = [_with_thumbs(group, objective) for group in fitted.groups]
+        said = "Of each pair the chosen response counts as good, the other as bad."
+        fitted = Fitted(groups_with_thumbs, fitted.exclusions, [*fitted.said, said])
     return fitted
 
 
@@ -54,7 +61,7 @@ def _as_demonstrations(groups: Sequence[Group], objective: BoundObjective) -> Fi
         fitted.groups.append(replace(group, responses=_unrated(responses), relations=()))
     if judged:
         fitted.said.append(
-            f"{judged:,} judged rows are read as demonstrations: the best response of each."
+            f"Judged rows read as demonstrations, the best response of each: {judged:,}."
         )
     return fitted
 
@@ -109,20 +116,27 @@ def _as_rankings(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
             # For the figures in the log: which of any two should have the larger reward.
             fitted.groups.append(replace(ranked, relations=_order(ranks)))
     if pairs:
-        fitted.said.append(f"{pairs:,} pairs are read as rankings of two.")
+        fitted.said.append(f"Pairs read as rankings of two: {pairs:,}.")
     return fitted
 
 
 def _as_scores(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
     fitted = Fitted([], [], [])
     for group in groups:
-        scores = [
-            response.rating.score if response.rating else None for response in group.responses
-        ]
-        if len(scores) < 2 or any(score is None for score in scores):
+        places = [
+            None if response.rating is None or response.rating.score is None
+            else -response.rating.score  # the highest comes first
+            for response in group.responses
+        ]  # fmt: skip
+        if len(places) < 2 or any(place is None for place in places):
             raise misfit(group, objective, "scores")
-        places = [None if score is None else -score for score in scores]
-        fitted.groups.append(replace(group, relations=_order(places)))
+        order = _order(places)
+        opposite = {(relation.loser, relation.winner) for relation in order}
+        judged = [relation for relation in group.relations if not relation.tie]
+        if any((relation.winner, relation.loser) in opposite for relation in judged):
+            fitted.exclusions.append(_left_out(group, "scores contradict the judgement"))
+        else:
+            fitted.groups.append(replace(group, relations=order))
     return fitted
 
 
@@ -176,13 +190,12 @@ def _ranked_pair(group: Group, objective: BoundObjective) -> Group:
     return replace(group, responses=responses)
 
 
-def _with_thumbs(group: Group) -> Group:
-    won = {relation.winner for relation in group.relations}
-    lost = {relation.loser for relation in group.relations}
+def _with_thumbs(group: Group, objective: BoundObjective) -> Group:
+    if len(group.relations) > 1:
+        raise several(group, objective.name)
+    winner = group.relations[0].winner
     responses = tuple(
-        replace(response, rating=replace(response.rating or Rating(), good=index in won))
-        if (index in won) != (index in lost)
-        else response
+        replace(response, rating=replace(response.rating or Rating(), good=index == winner))
         for index, response in enumerate(group.responses)
     )
     return replace(group, responses=responses)
@@ -195,9 +208,11 @@ def _unrated(responses: Sequence[Response]) -> tuple[Response, ...]:
 def _check_judgements(groups: Sequence[Group], part: Part) -> None:
     """Doubt, weights and margins: what the objective would ignore, and what it can't do without."""
     objective = part.objective
+    if objective.data == "demonstrations":  # it takes the better response, and says so
+        return
     for group in groups:
         for relation in group.relations:
-            if relation.strength != 1 and objective.unit == "relation" and not objective.soft:
+            if relation.strength != 1 and not relation.tie and not objective.soft:
                 raise ignored(group, objective.name, "a strength below 1", "strength")
             if relation.weight * group.weight != 1 and not objective.weighted:
                 raise ignored(group, objective.name, "a weight", "weight")

@@ -21,6 +21,7 @@ from preftune.training.checkpoint import (
     latest_checkpoint,
 )
 from preftune.training.density import match_prompts
+from preftune.training.effects import check_moves
 from preftune.training.folder import RunFolder, write_json
 from preftune.training.interrupt import Interruption, interruptible
 from preftune.training.loop import Loop
@@ -91,13 +92,20 @@ def _train(
     tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
     limit = token_limit(settings.rendering.max_tokens, origin)
     data = prepare(settings, objective, tokenizer, limit, watch)
+    sampler = Sampler(
+        len(data.train),
+        settings.optimizer.pairs_per_step,
+        settings.optimizer.epochs,
+        settings.seed,
+        settings.optimizer.max_steps,
+    )
+    check_moves(settings, sampler.num_steps)
     with folder.claimed(resolved):
         model = load_model(name, dtype="float32", trust_remote_code=trust_remote_code)
         moving = settings.reference.every is not None
         check_space(folder.root, model, moving=moving)
         start = fingerprint(model)
         precision = choose_precision(settings.precision)
-        _record(folder, {**data.account, "start_weights": start, "matmuls": precision})
         policy = LogProbModel(model).to(choose_device())
         stepper = Stepper(
             policy,
@@ -109,13 +117,7 @@ def _train(
         watch.say(f"{policy.layout_reason} Matmuls in {stepper.precision}.")
         if settings.data.match_prompts:
             data = _matched(stepper, data, settings.seed, watch)
-        sampler = Sampler(
-            len(data.train),
-            settings.optimizer.pairs_per_step,
-            settings.optimizer.epochs,
-            settings.seed,
-            settings.optimizer.max_steps,
-        )
+        _record(folder, {**data.account, "start_weights": start, "matmuls": precision})
         examples = _with_reference(
             stepper, data, sampler.visited(), weights=start, watch=watch, wish=wish
         )
@@ -178,7 +180,8 @@ def _matched(stepper: Stepper, data: Prepared, seed: int, watch: Watch) -> Prepa
             stepper.model, data.train, seed=seed, tokens_per_batch=stepper.tokens_per_batch
         )
     watch.say(matched.sentence)
-    return replace(data, train=matched.groups)
+    account = {**data.account, "match_prompts": matched.sentence}
+    return replace(data, train=matched.groups, account=account)
 
 
 def _with_reference(

@@ -118,11 +118,23 @@ def _put(tree: dict[str, Any], key: str, value: Any) -> None:
         below: Any = tree.get(parent)
         if isinstance(below, str):
             below = {{"data": "train", "objective": "name"}.get(parent, last): below}
+        if isinstance(below, list):
+            raise _inside_a_list(key, parent)
         if not isinstance(below, dict):
             below = {}
         tree[parent] = below
         tree = cast(dict[str, Any], below)
     tree[last] = value
+
+
+def _inside_a_list(key: str, parent: str) -> ConfigError:
+    return ConfigError(
+        "PT301",
+        f"`{key}` can't be set: `{parent}` is a list.",
+        why="it would not say which of them is meant.",
+        fix=f"change it in the run file, or give the whole list with --set '{parent}=[…]'.",
+        where=parent,
+    )
 
 
 def _name_the_out_folder(tree: dict[str, Any]) -> None:

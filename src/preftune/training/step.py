@@ -126,7 +126,7 @@ class Stepper:
             if learn:
                 loss.backward()
             total += loss.detach()
-            found = measures(logps, self.objective.parts[0].reward).times(int(bool(share)))
+            found = self._measures(logps).times(int(bool(share)))
             sums = found if sums is None else sums + found
         assert sums is not None, "a step holds at least one example"
         processes.add_up(total, sums.sums, sums.counts)
@@ -152,9 +152,12 @@ class Stepper:
             slopes = whole.slopes(loss, record)
             for part in processes.share(batches):
                 # What answers another prompt has no gradient: it is left out of this pass.
-                logps = self.forward([examples[index].matched() for index in part])
+                logps = self.forward([examples[index].matched() for index in part], again=True)
                 slopes.send_back(logps, Places.matched(whole, part))
-        return loss.detach().double(), measures(record, self.objective.parts[0].reward)
+        return loss.detach().double(), self._measures(record)
+
+    def _measures(self, logps: LogProbs) -> Measures:
+        return measures(logps, self.objective.main.reward, self.objective.figures)
 
     def loss(self, logps: LogProbs, counts: Sequence[float], *, learn: bool = False) -> Tensor:
         """The objective of one record, each part over its count of the whole step."""
@@ -165,17 +168,26 @@ class Stepper:
                 state = part.next_state(logps.detach(), state)
             if learn:
                 self.states[number] = state
-            total = total + part.weight * part(logps, state).sum() / count
+            # A step may hold nothing that a part of a mixture learns from: only bad thumbs for sft.
+            share = part.weight / count if count else 0.0
+            total = total + share * part(logps, state).sum()
         return total
 
-    def forward(self, examples: Sequence[Example]) -> LogProbs:
-        """Log-probs of one micro-batch, with the reference's beside them."""
+    def forward(self, examples: Sequence[Example], *, again: bool = False) -> LogProbs:
+        """Log-probs of one micro-batch, with the reference's beside them.
+
+        Args:
+            examples: The micro-batch.
+            again: Only what has a gradient is wanted; the rest is known.
+        """
         batch = pack([example.group for example in examples]).to(self.model.device)
-        asked = self.objective.vocabulary
+        kl = "kl" in self.objective.vocabulary
+        collision = "collision" in self.objective.vocabulary and not again
+        reference = self.reference if kl or not again else None
         with matmuls_in(self.precision, self.model.device):
-            logps = self.model(
-                batch, collision="collision" in asked, kl="kl" in asked, reference=self.reference
-            )
+            logps = self.model(batch, collision=collision, kl=kl, reference=reference)
+        if again:
+            return logps
         references = [example.reference for example in examples]
         if self.reference is not None or references[0] is None:
             return logps

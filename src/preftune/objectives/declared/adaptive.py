@@ -33,6 +33,7 @@ OBJECTIVES = (
             "1 / a, and beta falls to its floor.",
             "It is DPO with a part of the pairs: a step of 64 learns from 51.",
             "The log's rewards use the beta that was set, not the one that followed.",
+            "The held-out loss is over a drawn share of the pairs, too; accuracy is over all.",
         ),
         paper="Wu et al. 2024, arXiv:2407.08639",
     ),

@@ -69,11 +69,13 @@ OBJECTIVES = (
         rewards="βΔ",
         at_start="ln 2",
         when="For thumbs, where badly wrong responses should go on teaching (KTO ignores them).",
-        when_not="Where good and bad thumbs come from different prompts: then it may learn the "
-        "prompts; the paper's weights against that are not part of this.",
+        when_not="Where good and bad thumbs come from different prompts it may learn the prompts: "
+        "data.match_prompts=true weighs the bad ones against that, as the paper does.",
         pitfalls=(
             "How fast δ runs is not in the paper: `memory` is our choice.",
             "With thumbs of one kind only, the other half of δ stays at 0.",
+            "It is divided by responses: in a mixture with a pair loss a pair counts the mean of "
+            "its two sides, where other tools' bco_pair counts their sum.",
         ),
         paper="Jung et al. 2024, arXiv:2404.04656",
     ),

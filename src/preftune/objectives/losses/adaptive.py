@@ -206,7 +206,7 @@ def _running(
     if not state:
         return dict(zip(names, now, strict=True))
     before = [state[one] for one in names]
-    memory = torch.where(before[1] > same, MEMORY, 0.0)
+    memory = MEMORY * (before[1] > same).to(before[1])
     return {
         one: memory * old + (1 - memory) * new
         for one, old, new in zip(names, before, now, strict=True)

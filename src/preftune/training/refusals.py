@@ -60,8 +60,8 @@ def ignored(group: Group, name: str, what: str, column: str) -> DataError:
         f"the row has {what}, which `{name}` would ignore.",
         where=group.source,
         why="a judgement would count for more or less than the data says.",
-        fix=f"leave the column `{column}` out, or choose another objective "
-        "(`preftune objectives ls`).",
+        fix=f"leave the column `{column}` out (or, where all-pairs made it, convert to "
+        "best-versus-worst), or choose another objective (`preftune objectives ls`).",
     )
 
 
@@ -74,4 +74,16 @@ def without_margin(group: Group, name: str) -> DataError:
         why="the loss asks for a larger reward gap where the judged one is larger.",
         fix="give a column `margin`, or the scores of both responses (--map "
         "score_chosen=COLUMN,score_rejected=COLUMN).",
+    )
+
+
+def several(group: Group, name: str) -> DataError:
+    """Responses of a row won and lost at once: they have no thumb."""
+    return DataError(
+        "PT105",
+        f"the row holds {len(group.relations)} judgements, and `{name}` takes each response as "
+        "good or bad.",
+        where=group.source,
+        why="a response that won one comparison and lost another is neither.",
+        fix="convert with --convert best-versus-worst or best-versus-random.",
     )
