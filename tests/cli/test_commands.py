@@ -66,7 +66,7 @@ def test_help_needs_no_torch_and_shows_examples(preftune):
     [
         (["tran"], 2, "train"),
         (["train", "--modle", "x"], 2, "--model"),
-        (["train", "--model", "m", "--data", "d", "--objective", "dop"], 2, "did you mean `dpo`"),
+        (["train", "--model", "m", "--data", "d", "--objective", "dop"], 2, "or `dpo`?"),
         (["train", "--model", "m", "--data", "d"], 2, "`objective` is missing"),
         (["train", "missing.yaml"], 2, "PT304"),
         (

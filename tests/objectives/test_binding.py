@@ -6,7 +6,7 @@ import torch
 
 from preftune.errors import ConfigError
 from preftune.objectives import CATALOGUE
-from preftune.objectives.binding import bind, bind_mixture
+from preftune.objectives.binding import OTHER_NAMES, bind, bind_mixture
 from preftune.objectives.losses.logistic import dpo
 from tests.objectives.pairs import FIXTURES, record
 
@@ -42,9 +42,12 @@ def test_what_a_run_must_know_of_an_objective() -> None:
     ("name", "settings", "code", "expected"),
     [
         ("dop", {}, "PT303", "objective: there is no objective `dop`.*did you mean .*`dpo`"),
-        ("DPO", {}, "PT303", "did you mean `dpo`.* the objectives are: dpo, .*ipo_sum, .*sft"),
-        ("ppo9", {"x": 1}, "PT303", "the objectives are: dpo, .*davidson, .*sft"),
-        ("ipo", {}, "PT303", "the objectives are: .*ipo_sum, ipo_mean"),
+        ("DPO", {}, "PT303", "did you mean `dpo`.*`preftune objectives ls` lists all 45"),
+        ("ppo9", {"x": 1}, "PT303", "`preftune objectives ls` lists"),
+        ("ipo", {}, "PT303", "here it is ipo_sum .* or ipo_mean"),
+        ("R-DPO", {}, "PT303", "robust_dpo .* or len_dpo"),
+        ("dpo", {"beta": 1e39}, "PT301", "beyond what float32 can reckon with"),
+        ("dpo", {"beta": 1e-39}, "PT301", "beyond what float32 can reckon with"),
         ("dpo", {"bta": 1}, "PT303", "objective.bta: `dpo` does not use.*did you mean `beta`\\? "),
         ("dpo", {"gamma": 1}, "PT303", "fix: its settings are: beta, label_smoothing."),
         ("hinge", {"label_smoothing": 0.1}, "PT303", "It belongs to: dpo.*settings are: beta."),
@@ -160,3 +163,9 @@ def test_weights_of_the_data_multiply_the_loss() -> None:
     counts = torch.tensor([2.0, 2.0, 0.5, 0.5], dtype=torch.float64)
     expected = counts * part(logps)
     torch.testing.assert_close(part(replace(logps, group_weight=weights)), expected)
+
+
+def test_other_names_lead_to_objectives_that_exist() -> None:
+    for name, said in OTHER_NAMES.items():
+        assert name not in CATALOGUE
+        assert any(word.strip(",;") in CATALOGUE for word in said.split()), said

@@ -55,6 +55,21 @@ def test_a_reference_of_other_tokens_is_refused() -> None:
         record(Pair(-3, -5, 0, 0)).with_reference(torch.zeros(7))
 
 
+def test_what_does_not_belong_together_is_refused() -> None:
+    """Swapped references of like total length would give a loss, and a wrong one."""
+    two, three = torch.zeros(2), torch.zeros(3)
+    with pytest.raises(ValueError, match=r"\[\[2, 3\]\] tokens, the reference's \[\[3, 2\]\]"):
+        LogProbs.of_pairs([two], [three], reference_chosen=[three], reference_rejected=[two])
+    with pytest.raises(ValueError, match="of both sides"):
+        LogProbs.of_pairs([two], [three], reference_chosen=[two])
+    with pytest.raises(ValueError, match="1 chosen responses, 2 rejected"):
+        LogProbs.of_pairs([two], [three, three])
+    with pytest.raises(ValueError, match=r"got \(2, 2\)"):
+        LogProbs.of_groups([[torch.zeros(2, 2)]])
+    with pytest.raises(ValueError, match=r"Relation \(0, 5\) names none of the 1 responses"):
+        LogProbs.of_groups([[two]], relations=[(0, 5)])
+
+
 def test_records_are_made_where_the_tokens_are() -> None:
     """On another device than the CPU: `meta` holds no numbers, but refuses mixed devices."""
     tokens = [torch.zeros(2, device="meta"), torch.zeros(3, device="meta")]

@@ -149,7 +149,7 @@ BROKEN = [
     ({"weight": -1}, "weight is not above 0", "it is -1"),
     ({"weight": None}, "missing weight", "has none"),
     ({"margin": [1]}, "margin is not a number", "a list"),
-    ({"margin": "1e999"}, "margin is not finite", "1e999"),
+    ({"margin": "1e999"}, "margin is too large", "1e999"),
     ({"score_chosen": "high"}, "score_chosen is not a number", "'high'"),
     ({"tie": "maybe"}, "tie is not true or false", "'maybe'"),
     ({"tie": None}, "tie is not true or false", "nothing"),

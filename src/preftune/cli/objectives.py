@@ -108,7 +108,9 @@ def _needs(one: Objective) -> list[str]:
     """What data or work it asks for beside the usual, and what it can't learn from."""
     found: list[str] = []
     if one.margins != "no":
-        found.append("a margin or both scores: how much better the chosen response was judged")
+        found.append(
+            "how much better chosen was judged: `margin`, or `score_chosen`, `score_rejected`"
+        )
     if one.mismatched:
         found.append("every prompt also with the response of another one, without gradient")
     if one.running:

@@ -57,10 +57,12 @@ def show(
     from preftune.rendering.renderer import Renderer
     from preftune.sources import announce, read
 
-    reading = read(
-        data, mapping=parse_map(columns) or None, bad_rows="skip", limit=max(100, number)
-    )
-    announce(reading, data, terminal_watch())
+    limit_of_rows = max(100, number)
+    reading = read(data, mapping=parse_map(columns) or None, bad_rows="skip", limit=limit_of_rows)
+    watch = terminal_watch()
+    announce(reading, data, watch)
+    if reading.intake.rows == limit_of_rows:
+        watch.say(f"These are the first {limit_of_rows:,} rows only.")
     tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
     limit = token_limit(max_tokens, load_config(model, trust_remote_code=trust_remote_code))
     renderer = Renderer(tokenizer, max_tokens=limit, truncation=truncation.value, form=form.value)

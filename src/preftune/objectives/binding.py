@@ -171,6 +171,39 @@ def bind_mixture(
     return BoundObjective(tuple(bound))
 
 
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Losses are float32: beyond these a setting or its square is 0 or infinite."""
+
+OTHER_NAMES: Mapping[str, str] = {
+    "sigmoid": "dpo",
+    "cdpo": "dpo with label_smoothing",
+    "conservative_dpo": "dpo with label_smoothing",
+    "ipo": "ipo_sum (over whole responses, as in the paper) or ipo_mean (per token, as in TRL)",
+    "rdpo": "robust_dpo (flipped labels) or len_dpo (length-regularised)",
+    "r_dpo": "robust_dpo (flipped labels) or len_dpo (length-regularised)",
+    "robust": "robust_dpo",
+    "rpo": "dpo_nll",
+    "irpo": "dpo_nll",
+    "sigmoid_norm": "dpo_norm",
+    "exo_pair": "exo",
+    "nca_pair": "nca",
+    "bco_pair": "bco, with --convert thumbs",
+    "apo": "apo_zero or apo_down",
+    "sppo": "sppo_hard",
+    "aot_pair": "aot (paired) or aot_unpaired; older tools say aot_pair for the unpaired one",
+    "tdpo": "tdpo1 or tdpo2",
+    "tr_dpo": "dpo with reference.every",
+    "trdpo": "dpo with reference.every",
+    "fdpo": "dpo_forward_kl, dpo_jensen_shannon or dpo_alpha_divergence",
+    "f_dpo": "dpo_forward_kl, dpo_jensen_shannon or dpo_alpha_divergence",
+    "lddpo": "ld_dpo",
+    "smaug": "dpop",
+    "pl": "plackett_luce",
+    "pl_dpo": "plackett_luce",
+    "mpo": "a mixture of dpo, bco and sft",
+}
+"""Names that others use, several of them for more than one thing."""
+
 TOGETHER: tuple[frozenset[Data], ...] = (
     frozenset({"pairs", "thumbs", "demonstrations"}),
     frozenset({"ties", "demonstrations"}),
@@ -213,7 +246,7 @@ def _part(name: str, settings: Mapping[str, object], where: str) -> Part:
             "PT303",
             f"there is no objective `{name}`.",
             why="the objective decides which data is read and what is learnt from it.",
-            fix=f"{_did_you_mean(name, CATALOGUE)}the objectives are: {', '.join(CATALOGUE)}.",
+            fix=f"{_known_as(name)}`preftune objectives ls` lists all {len(CATALOGUE)}.",
             where=where,
         )
     objective = CATALOGUE[name]
@@ -227,6 +260,11 @@ def _part(name: str, settings: Mapping[str, object], where: str) -> Part:
         for key, setting in objective.settings.items()
     }
     return Part(objective, values)
+
+
+def _known_as(name: str) -> str:
+    other = OTHER_NAMES.get(name.lower().replace("-", "_"))
+    return f"here it is {other}; " if other else _did_you_mean(name, CATALOGUE)
 
 
 def _unused(objective: Objective, key: str, where: str) -> ConfigError:
@@ -248,6 +286,8 @@ def _number(value: object, setting: Setting, where: str) -> float:
         problem = f"`{value}` is not a number."
     elif value not in setting.interval:
         problem = f"{value} is outside {setting.interval}."
+    elif value and not SMALLEST <= abs(value) <= LARGEST:
+        problem = f"{value} is beyond what float32 can reckon with."
     else:
         return float(value)
     raise ConfigError(

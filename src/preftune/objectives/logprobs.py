@@ -153,12 +153,17 @@ class LogProbs:
             reference: The reference's, of the same lengths.
             relations: (winner, loser), counted over all responses of the batch.
 
+        Raises:
+            ValueError: a tensor is not (length,), the reference's responses are not as long as the
+                policy's, or a relation names a response that is not there.
+
         Example:
             >>> three = [torch.tensor([-1.0]), torch.tensor([-2.0, -0.5]), torch.tensor([-4.0])]
             >>> LogProbs.of_groups([three], relations=[(0, 2)]).sums
             tensor([-1.0000, -2.5000, -4.0000])
         """
         responses = [response for group in groups for response in group]
+        _check_built(responses, groups, reference, relations)
         sizes = [len(group) for group in groups]
         tokens = torch.cat(responses)
         device = tokens.device
@@ -200,6 +205,10 @@ class LogProbs:
             tensor([-3., -4.])
         """
         reference = None
+        if (reference_chosen is None) != (reference_rejected is None):
+            raise ValueError("Give the reference of both sides, or of none.")
+        if len(chosen) != len(rejected):
+            raise ValueError(f"{len(chosen)} chosen responses, {len(rejected)} rejected ones.")
         if reference_chosen is not None and reference_rejected is not None:
             reference = list(zip(reference_chosen, reference_rejected, strict=True))
         return LogProbs.of_groups(
@@ -207,6 +216,29 @@ class LogProbs:
             reference=reference,
             relations=[(2 * pair, 2 * pair + 1) for pair in range(len(chosen))],
         )
+
+
+def _check_built(
+    responses: Sequence[Tensor],
+    groups: Sequence[Sequence[Tensor]],
+    reference: Sequence[Sequence[Tensor]] | None,
+    relations: Sequence[tuple[int, int]],
+) -> None:
+    """Tokens of one response beside those of another would give a loss, and a wrong one."""
+    flat = next((one for one in responses if one.ndim != 1), None)
+    if flat is not None:
+        raise ValueError(f"A response is a (length,) tensor, got {tuple(flat.shape)}.")
+    if reference is not None:
+        own = [[len(one) for one in group] for group in groups]
+        theirs = [[len(one) for one in group] for group in reference]
+        if own != theirs:
+            raise ValueError(
+                f"The responses of each group have {own} tokens, the reference's {theirs}: score "
+                "the same tokens with both, in the same order."
+            )
+    outside = [pair for pair in relations if not all(0 <= one < len(responses) for one in pair)]
+    if outside:
+        raise ValueError(f"Relation {outside[0]} names none of the {len(responses)} responses.")
 
 
 def members_of(sizes: Sequence[int], gaps: Sequence[int] | None = None) -> Tensor:

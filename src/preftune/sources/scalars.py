@@ -5,6 +5,9 @@ import re
 
 from preftune.sources.rows import RowError, kind_of, quote
 
+LARGEST = 1e30
+"""Losses are float32: beyond it differences and products would overflow."""
+
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _NOTHING = frozenset(("", "n/a", "na", "nan", "null", "none"))
 _TRUTH = {"true": True, "false": False}
@@ -14,7 +17,7 @@ def number_of(value: object, what: str) -> float | None:
     """The number, or none where the file says that there is none: null, NaN, empty or `N/A`.
 
     Raises:
-        RowError: it is something else, or not finite.
+        RowError: it is something else, or too large to be reckoned with.
 
     Example:
         >>> number_of(7, "score"), number_of("7.5", "score"), number_of("N/A", "score")
@@ -37,8 +40,8 @@ def number_of(value: object, what: str) -> float | None:
         number = math.inf
     if math.isnan(number):
         return None
-    if math.isinf(number):
-        raise RowError(f"{what} is not finite", f"it is {quote(value)}")
+    if abs(number) > LARGEST:
+        raise RowError(f"{what} is too large", f"it is {quote(value)}")
     return number
 
 

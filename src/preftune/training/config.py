@@ -124,6 +124,9 @@ class RunSettings(Settings):
             whole["data"] = {"train": whole["data"]}
         if isinstance(whole.get("objective"), str):
             whole["objective"] = {"name": whole["objective"]}
+        if isinstance(whole.get("objective"), list):
+            parts = cast(list[Any], whole["objective"])
+            whole["objective"] = [{"name": p} if isinstance(p, str) else p for p in parts]
         return whole
 
     @field_validator("objective", mode="before")

@@ -98,7 +98,12 @@ def _as_thumbs(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
         if not any(rating is not None and rating.good is not None for rating in ratings):
             raise misfit(group, objective, "thumbs")
     bare = [replace(group, relations=()) if group.relations else group for group in groups]
-    return Fitted(bare, [], [])
+    thumbs = [one.rating.good for group in groups for one in group.responses if one.rating]
+    said: list[str] = []
+    if len({thumb for thumb in thumbs if thumb is not None}) == 1:
+        kind = "good" if thumbs[0] else "bad"
+        said.append(f"warning: every thumb is {kind}: nothing says what the others are like.")
+    return Fitted(bare, [], said)
 
 
 def _as_rankings(groups: Sequence[Group], objective: BoundObjective) -> Fitted:

@@ -110,6 +110,9 @@ class RunFolder:
         new = flatten(settings.model_dump(mode="json"))
         differ = [key for key in sorted(old | new) if old.get(key) != new.get(key)]
         differ = [key for key in differ if key not in FREE]
+        if "objective.name" in differ:  # its settings and its learning rate follow from it
+            rest = [key for key in differ if not key.startswith("objective.")]
+            differ = ["objective.name", *rest]
         if differ:
             shown = "; ".join(
                 f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in differ

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerBase
 
 from preftune.batching.mismatch import with_mismatched
 from preftune.checks.examine import examine
-from preftune.errors import DataError
+from preftune.errors import DataError, PreftuneError
 from preftune.objectives.binding import BoundObjective
 from preftune.records import Group, Intake, TokenGroup, Watch
 from preftune.rendering import Renderer
@@ -52,9 +52,7 @@ def prepare(
     held_out: list[TokenGroup] = []
     fraction = settings.data.held_out
     if isinstance(fraction, str):
-        other = read_settings(settings.data, fraction)
-        announce(other, fraction, watch)
-        held_out, account["held_out"] = road.to_tokens(other)
+        held_out, account["held_out"] = _held_out_file(road, fraction)
     elif fraction > 0:
         train, held_out = split_by_prompt(train, fraction, settings.seed)
     watch.say(f"{len(train):,} to train on, {len(held_out):,} held out.")
@@ -70,6 +68,23 @@ def prepare(
         held_out = borrowed[: len(held_out)]
     account |= {"train_groups": len(train), "held_out_groups": len(held_out)}
     return Prepared(train, held_out, account)
+
+
+def _held_out_file(road: "_Road", path: str) -> tuple[list[TokenGroup], dict[str, object]]:
+    other = read_settings(road.settings.data, path)
+    announce(other, path, road.watch)
+    try:
+        return road.to_tokens(other)
+    except PreftuneError as error:
+        if error.code not in {"PT105", "PT301"}:
+            raise
+        raise DataError(
+            "PT105",
+            f"the held-out file is of another shape than the training file: {error.problem}",
+            where=error.where or path,
+            why="what is held out is measured with the run's objective and conversion.",
+            fix="give a held-out file like the training file, or a share: data.held_out=0.05.",
+        ) from None
 
 
 def read_settings(settings: DataSettings, path: str) -> Reading:
@@ -107,7 +122,7 @@ class _Road:
         self.watch.say(rendering.announcement)
         if rendering.intake.used < reading.intake.used or rendering.truncated:
             cuts = _cut(rendering.truncated)
-            self.watch.say(f"after rendering: {rendering.intake.summary()}{cuts}")
+            self.watch.say(f"trained on: {rendering.intake.summary()}{cuts}")
         if not rendering.groups:
             raise DataError(
                 "PT106",

@@ -167,7 +167,7 @@ def _explain(error: ValidationError, origins: Origins) -> ConfigError:
         else:
             codes.append("PT301")
             seen = mistake.get("input")
-            wanted = WANTED.get(key, mistake["msg"])
+            wanted = WANTED.get(key, mistake["msg"].removeprefix("Value error, "))
             lines.append(f"`{key}`{place} = {seen!r}: {wanted}")
     return ConfigError(
         codes[0],

@@ -58,7 +58,8 @@ def _not_finite(
         + more
         + ".",
         why="an update with it would destroy the weights; they are as before this step.",
-        fix="look at the rows, lower optimizer.lr, or set precision=float32.",
+        fix="look at the rows, or lower optimizer.lr"
+        + ("." if stepper.precision == "float32" else ", or set precision=float32."),
     )
 
 

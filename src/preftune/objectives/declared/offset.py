@@ -32,8 +32,8 @@ OBJECTIVES = (
         pitfalls=(
             "A gap below 1 is a negative offset, so the unit of the scores matters: ratings of 1 "
             "to 10 and of 0 to 1 give different objectives.",
-            "A gap of 0 or below has no logarithm: the loss is NaN and the run stops. Leave such "
-            "pairs out, or use odpo_linear.",
+            "A gap of 0 or below has no logarithm: such pairs are left out and counted (alone in a "
+            "loop the loss is NaN); odpo_linear takes them.",
             "It can't learn from judgements in doubt (strength below 1): swapped, the gap is "
             "negative.",
         ),

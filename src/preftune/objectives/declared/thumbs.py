@@ -18,7 +18,10 @@ OBJECTIVES = (
         soft=False,
         settings={
             "beta": Setting(
-                0.1, BETA, "tie to the reference, per nat; 0.01 to 0.1 after SFT on the same data"
+                0.1,
+                BETA,
+                "tie to the reference, per nat; 0.01 to 0.1 after SFT on the same data, 0.1 to 0.5 "
+                "from an aligned model",
             ),
             "desirable_weight": Setting(
                 1.0,
@@ -67,7 +70,7 @@ OBJECTIVES = (
         formula="softplus(−(βΔ − δ)) for good, softplus(βΔ − δ) for bad responses,  "
         "δ = sg[half the sum of the running mean βΔ of good and of bad ones]",
         rewards="βΔ",
-        at_start="ln 2",
+        at_start="ln 2 for each response",
         when="For thumbs, where badly wrong responses should go on teaching (KTO ignores them).",
         when_not="Where good and bad thumbs come from different prompts it may learn the prompts: "
         "data.match_prompts=true weighs the bad ones against that, as the paper does.",
