@@ -44,7 +44,7 @@ an objective makes: how much reward for how much KL, and what becomes of the two
 - Intervals are 95 %, by bootstrap over prompts of the mean over seeds, over pairs for what is said
   of pairs; `seeds` is the range of the single seeds' rewards. Of so many, some miss the truth.
 
-{left_out}
+{left_out} What we saw in it: [log.md](log.md).
 
 | objective | reward | seeds | win rate | KL | displacement | chosen | rejected | length |
 |---|---|---|---|---|---|---|---|---|
@@ -113,23 +113,35 @@ def _cell(estimate: Estimate, column: str) -> str:
     return f"{form(estimate.value)} [{form(estimate.low)}, {form(estimate.high)}]"
 
 
+CROWD = ((1.6, 2.4), (0.076, 0.1))
+"""Nats and reward between which most objectives lie: drawn once more, larger."""
+
+
 def draw(rows: dict[str, dict[str, Estimate]], path: Path) -> None:
-    """Reward against KL, one cross for each objective."""
+    """Reward against KL, one cross for each objective; beside it the crowd without intervals."""
     mpl.use("Agg")
-    figure, axis = plt.subplots(figsize=(9, 6), layout="constrained")
+    figure, (whole, near) = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
     for name, row in rows.items():
         x, y = row["kl"], row["reward"]
         colour = "tab:blue" if CATALOGUE[name].reference != "none" else "tab:orange"
-        axis.plot([max(x.low, 0.02), x.high], [y.value, y.value], color=colour, alpha=0.25)
-        axis.plot([x.value] * 2, [y.low, y.high], color=colour, alpha=0.25)
-        axis.plot(max(x.value, 0.02), y.value, ".", color=colour)
-        place = (max(x.value, 0.02), y.value)
-        axis.annotate(name, place, fontsize=7, xytext=(3, 3), textcoords="offset points")
-    axis.set_xscale("log")
-    axis.set_xlabel("KL from the start, nats a response (95 % intervals)")
-    axis.set_ylabel("change of P(positive)")
-    axis.set_title("blue: with a reference; orange: without", fontsize=9)
+        whole.plot([x.low, x.high], [y.value, y.value], color=colour, alpha=0.25)
+        whole.plot([x.value] * 2, [y.low, y.high], color=colour, alpha=0.25)
+        crowded = all(
+            low < one.value < high for one, (low, high) in zip((x, y), CROWD, strict=True)
+        )
+        for axis in (whole, near) if crowded else (whole,):
+            axis.plot(x.value, y.value, ".", color=colour)
+        place = {"xy": (x.value, y.value), "xytext": (3, 3), "textcoords": "offset points"}
+        (near if crowded else whole).annotate(name, fontsize=7, **place)
+    whole.set_xscale("log")
+    whole.set_title("blue: with a reference; orange: without; 95 % intervals", fontsize=9)
+    near.set_xlim(*CROWD[0])
+    near.set_ylim(*CROWD[1])
+    near.set_title("the crowd, larger, without its intervals (they overlap)", fontsize=9)
+    for axis in (whole, near):
+        axis.set_xlabel("KL from the start, nats a response")
+        axis.set_ylabel("change of P(positive)")
     drawn = BytesIO()
-    figure.savefig(drawn, dpi=110)
+    figure.savefig(drawn, dpi=100)
     plt.close(figure)
     Image.open(drawn).convert("RGB").quantize(64).save(path, optimize=True)
