@@ -151,13 +151,18 @@ def test_a_reference_that_would_never_move_is_refused(tiny_model, tiny_pairs, tm
 
 
 def test_a_mixture_is_the_weighted_sum_of_its_parts(tiny_model, tiny_pairs, tmp_path):
-    def first_loss(objective, out):
+    def first_step(objective, out):
         preftune.train(
             model=str(tiny_model), data=str(tiny_pairs), objective=objective,
             out=str(tmp_path / out),
             settings={"optimizer.max_steps": 1, "optimizer.pairs_per_step": 12},
         )  # fmt: skip
-        return read_metrics(tmp_path / out / "metrics.jsonl")[0]["loss"]
+        (first,) = [
+            entry
+            for entry in read_metrics(tmp_path / out / "metrics.jsonl")
+            if (entry["step"], entry["split"]) == (0, "train")
+        ]
+        return first
 
     parts = [
         {"name": "dpo", "weight": 0.5},
@@ -165,10 +170,13 @@ def test_a_mixture_is_the_weighted_sum_of_its_parts(tiny_model, tiny_pairs, tmp_
         {"name": "hinge"},
         {"name": "bco", "weight": 0.2},
     ]
-    alone = [first_loss(part["name"], part["name"]) for part in parts[:3]]
+    alone = [first_step(part["name"], part["name"])["loss"] for part in parts[:3]]
     # BCO is divided by responses: of a pair it is the mean of both, not their sum.
     expected = 0.5 * alone[0] + 2.0 * alone[1] + alone[2] + 0.2 * math.log(2)
-    assert first_loss(parts, "mixture") == pytest.approx(expected, rel=1e-6)
+    mixed = first_step(parts, "mixture")
+    assert mixed["loss"] == pytest.approx(expected, rel=1e-6)
+    names = ("loss_dpo", "loss_sft", "loss_hinge")
+    assert [mixed[name] for name in names] == pytest.approx(alone, rel=1e-6)
 
 
 # Fitting groups to objectives.

@@ -112,7 +112,7 @@ def test_the_gradient_is_that_of_the_loss_of_the_whole_step(model, name):
     model.zero_grad(set_to_none=True)
     plain = Stepper(model, objective, 10**6, "float32")
     counts = denominators(objective, [example.group for example in examples])
-    plain.loss(plain.forward(examples), counts).backward()
+    plain.weighed(plain.losses(plain.forward(examples), counts)).backward()
     for a, b in zip(found, model.parameters(), strict=True):
         torch.testing.assert_close(a, b.grad, rtol=1e-8, atol=1e-12)
 
@@ -136,7 +136,7 @@ def test_a_live_reference_and_the_whole_vocabulary_in_two_passes(model, layout):
         model.zero_grad(set_to_none=True)
         if whole:
             counts = denominators(objective, made)
-            stepper.loss(stepper.forward(examples), counts).backward()
+            stepper.weighed(stepper.losses(stepper.forward(examples), counts)).backward()
         else:
             stepper.train(examples)
         return [p.grad.clone() for p in model.parameters()]

@@ -49,7 +49,8 @@ def _table(result: TrainResult) -> list[str]:
             f"{name:<18}{result.train[name]:>10.4f}" for name in FIGURES if name in result.train
         ]
     lines = [f"{'held out':<18}{'before':>10}{'after':>10}"]
-    for name in FIGURES:
+    parts = [name for name in after if name.startswith("loss_")]  # of a mixture
+    for name in (FIGURES[0], *parts, *FIGURES[1:]):
         if name in after and name in before:
             lines.append(f"{name:<18}{before[name]:>10.4f}{after[name]:>10.4f}")
     return lines

@@ -6,10 +6,11 @@ tell the prompts apart. Weighing each bad one by the density ratio p(x | good) /
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import minimize  # pyright: ignore[reportUnknownVariableType]
 from scipy.special import expit, log_expit
 
 from preftune.errors import DataError
@@ -86,17 +87,19 @@ def _log_odds(features: Floats, good: NDArray[np.bool_], asked: Floats) -> Float
     """Log p(good | x) / p(bad | x) of the asked rows, had there been as many of each."""
     design = np.column_stack([features, np.ones(len(features))])
     sign = np.where(good, 1.0, -1.0)
-    balance = np.where(good, 0.5 / good.mean(), 0.5 / (1 - good.mean()))
+    share = float(good.mean())
+    balance = np.where(good, 0.5 / share, 0.5 / (1 - share))
 
     def loss(coefficients: Floats) -> tuple[float, Floats]:
         z = sign * (design @ coefficients)
-        slope = -(balance * sign * expit(-z)) @ design
+        slope: Floats = -(balance * sign * expit(-z)) @ design
         penalised = np.append(coefficients[:-1], 0.0)
-        value = -(balance * log_expit(z)).sum() + RIDGE / 2 * (penalised**2).sum()
-        return float(value), slope + RIDGE * penalised
+        misfit = float(-(balance * np.asarray(log_expit(z))).sum())
+        return misfit + RIDGE / 2 * float((penalised**2).sum()), slope + RIDGE * penalised
 
-    found = minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B")
-    return np.column_stack([asked, np.ones(len(asked))]) @ found.x
+    found = cast(Any, minimize(loss, np.zeros(design.shape[1]), jac=True, method="L-BFGS-B"))
+    coefficients: Floats = found.x
+    return np.column_stack([asked, np.ones(len(asked))]) @ coefficients
 
 
 def _is_good(group: TokenGroup) -> bool:

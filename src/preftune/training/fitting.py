@@ -196,11 +196,13 @@ def _ranked_pair(group: Group, objective: BoundObjective) -> Group:
 
 
 def _with_thumbs(group: Group, objective: BoundObjective) -> Group:
-    if len(group.relations) > 1:
+    relation, *more = group.relations
+    if more:
         raise several(group, objective.name)
-    winner = group.relations[0].winner
     responses = tuple(
-        replace(response, rating=replace(response.rating or Rating(), good=index == winner))
+        replace(
+            response, rating=replace(response.rating or Rating(), good=index == relation.winner)
+        )
         for index, response in enumerate(group.responses)
     )
     return replace(group, responses=responses)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -98,10 +99,18 @@ class Stepper:
         # In the examples' order, as in a record of the whole step: some objectives draw lots.
         batches = [sorted(part) for part in fill_windows(lengths, self.tokens_per_batch)]
         if self._needs_two_passes(batches):
-            total, sums = self._in_two_passes(examples, batches, counts, learn=learn)
+            parts, sums = self._in_two_passes(examples, batches, counts, learn=learn)
         else:
-            total, sums = self._in_one_pass(examples, batches, counts, learn=learn)
-        return Outcome(total.item(), sums.means(), sum(lengths))
+            parts, sums = self._in_one_pass(examples, batches, counts, learn=learn)
+        return self._outcome(parts, sums, sum(lengths))
+
+    def _outcome(self, losses: Tensor, sums: Measures, tokens: int) -> Outcome:
+        values = cast(list[float], losses.tolist())
+        parts = list(zip(self.objective.parts, values, strict=True))
+        means = sums.means()
+        if len(parts) > 1:
+            means |= {f"loss_{part.objective.name}": value for part, value in parts}
+        return Outcome(sum(part.weight * value for part, value in parts), means, tokens)
 
     def _needs_two_passes(self, batches: Sequence[Sequence[int]]) -> bool:
         """Statistics of the whole step are needed, and no one micro-batch is the whole step."""
@@ -117,20 +126,20 @@ class Stepper:
         learn: bool,
     ) -> tuple[Tensor, Measures]:
         """Each micro-batch forward and backward in turn."""
-        total = torch.zeros((), dtype=torch.float64, device=self.model.device)
+        parts = torch.zeros(len(counts), dtype=torch.float64, device=self.model.device)
         sums: Measures | None = None
         share = processes.share(batches)
         for part in share or batches[:1]:  # a process without work still says what is measured
             logps = self.forward([examples[index] for index in part])
-            loss = self.loss(logps, counts, learn=learn) * bool(share)
+            losses = self.losses(logps, counts, learn=learn) * bool(share)
             if learn:
-                loss.backward()
-            total += loss.detach()
+                self.weighed(losses).backward()
+            parts += losses.detach()
             found = self._measures(logps).times(int(bool(share)))
             sums = found if sums is None else sums + found
         assert sums is not None, "a step holds at least one example"
-        processes.add_up(total, sums.sums, sums.counts)
-        return total, sums
+        processes.add_up(parts, sums.sums, sums.counts)
+        return parts, sums
 
     def _in_two_passes(
         self,
@@ -147,21 +156,25 @@ class Stepper:
                 whole.take(part, self.forward([examples[index] for index in part]))
         record = whole.record()
         with torch.set_grad_enabled(learn):
-            loss = self.loss(record, counts, learn=learn)
+            losses = self.losses(record, counts, learn=learn)
         if learn:
-            slopes = whole.slopes(loss, record)
+            slopes = whole.slopes(self.weighed(losses), record)
             for part in processes.share(batches):
                 # What answers another prompt has no gradient: it is left out of this pass.
                 logps = self.forward([examples[index].matched() for index in part], again=True)
                 slopes.send_back(logps, Places.matched(whole, part))
-        return loss.detach().double(), self._measures(record)
+        return losses.detach(), self._measures(record)
 
     def _measures(self, logps: LogProbs) -> Measures:
         return measures(logps, self.objective.main.reward, self.objective.figures)
 
-    def loss(self, logps: LogProbs, counts: Sequence[float], *, learn: bool = False) -> Tensor:
-        """The objective of one record, each part over its count of the whole step."""
-        total = torch.zeros((), dtype=torch.float64, device=logps.tokens.device)
+    def weighed(self, losses: Tensor) -> Tensor:
+        """() what is minimised: the parts' losses, each times its weight."""
+        return (losses * losses.new_tensor([part.weight for part in self.objective.parts])).sum()
+
+    def losses(self, logps: LogProbs, counts: Sequence[float], *, learn: bool = False) -> Tensor:
+        """(part,) float64 losses of one record, each over its count of the whole step."""
+        found: list[Tensor] = []
         for number, (part, count) in enumerate(zip(self.objective.parts, counts, strict=True)):
             state = self.states[number]
             if part.objective.running and (learn or not state):
@@ -169,9 +182,8 @@ class Stepper:
             if learn:
                 self.states[number] = state
             # A step may hold nothing that a part of a mixture learns from: only bad thumbs for sft.
-            share = part.weight / count if count else 0.0
-            total = total + share * part(logps, state).sum()
-        return total
+            found.append(part(logps, state).sum().double() * (1 / count if count else 0.0))
+        return torch.stack(found)
 
     def forward(self, examples: Sequence[Example], *, again: bool = False) -> LogProbs:
         """Log-probs of one micro-batch, with the reference's beside them.

@@ -65,7 +65,8 @@ def _not_finite(
 
 def _is_finite(stepper: Stepper, example: Example) -> bool:
     stepper.model.zero_grad(set_to_none=True)
-    loss = stepper.loss(stepper.forward([example]), [1.0] * len(stepper.objective.parts))
+    losses = stepper.losses(stepper.forward([example]), [1.0] * len(stepper.objective.parts))
+    loss = stepper.weighed(losses)
     if not loss.isfinite():
         return False
     loss.backward()

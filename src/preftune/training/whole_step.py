@@ -6,6 +6,7 @@ d log-prob of every token; each micro-batch then runs again with its slice as wh
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ class WholeStep:
         present = torch.tensor([name in self._filled for name in FILLED], dtype=torch.int64)
         present = present.to(self.device)
         processes.add_up(present)
-        held: list[int] = present.tolist()
+        held = cast(list[int], present.tolist())
         return [name for name, count in zip(FILLED, held, strict=True) if count]
 
 
