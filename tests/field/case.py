@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from preftune.objectives import LogProbs
-from preftune.objectives.binding import BoundObjective, Part
+from preftune.objectives.bound import BoundObjective, Part
 from preftune.objectives.catalogue import CATALOGUE
 from preftune.objectives.losses import thumbs as losses
 from tests.field.rows import Row, level, pairs, thumbs

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from preftune.models import LogProbModel, load_model
 from preftune.models.reference import score
-from preftune.objectives.binding import BoundObjective
+from preftune.objectives.bound import BoundObjective
 from preftune.training.reference import live_reference, move
 from preftune.training.step import Example, Stepper
 from preftune.training.update import update

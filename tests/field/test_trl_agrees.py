@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from preftune.objectives.binding import BoundObjective
+from preftune.objectives.bound import BoundObjective
 from preftune.records import Rating, Relation, TokenGroup
 from tests.field.case import every
 from tests.field.cases import CASES

@@ -6,8 +6,9 @@ import torch
 
 from preftune.errors import ConfigError
 from preftune.objectives import CATALOGUE
-from preftune.objectives.binding import OTHER_NAMES, bind, bind_mixture
+from preftune.objectives.binding import bind, bind_mixture
 from preftune.objectives.losses.logistic import dpo
+from preftune.objectives.names import OTHER_NAMES
 from tests.objectives.pairs import FIXTURES, record
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from preftune import objectives
 from preftune.objectives import CATALOGUE
-from preftune.objectives.binding import Part
+from preftune.objectives.bound import Part
 from preftune.objectives.declaration import Objective
 from preftune.objectives.logprobs import LogProbs
 from preftune.objectives.settings import Setting

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from preftune.objectives.binding import Part, bind
+from preftune.objectives.binding import bind
+from preftune.objectives.bound import Part
 from preftune.objectives.catalogue import CATALOGUE
 from preftune.objectives.logprobs import LogProbs
 from tests.objectives.groups import with_everything

@@ -165,3 +165,21 @@ def test_inert_text_has_no_control_characters(text: str) -> None:
     assert inert(shown) == shown
     assert all(unicodedata.category(character)[0] != "C" for character in shown)
     assert not set(shown) & {"\n", "\u2028", "\u2029"}
+
+
+JUDGED = [
+    ((Relation(0, 1),), 1.0, ""),
+    ((Relation(0, 1, strength=0.8, margin=3.0),), 2.0, "weight 2, strength 0.8, margin 3"),
+    ((Relation(0, 1, margin=0.0, tie=True),), 1.0, "tie"),
+    ((Relation(0, 1), Relation(1, 0)), 1.0, "2 judgements"),
+]
+
+
+@pytest.mark.parametrize(("relations", "weight", "said"), JUDGED)
+def test_what_a_judgement_says_beside_who_won_is_shown(
+    relations: tuple[Relation, ...], weight: float, said: str
+) -> None:
+    row = replace(pair("a", "b", "c"), relations=relations, weight=weight)
+    view = preview(renderer(limit=1000), [row])
+    assert view.rows[0].judged == said
+    assert f"{row.source}{'  ' if said else ''}{said}\n" in as_text(view)

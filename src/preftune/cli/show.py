@@ -33,6 +33,9 @@ def show(
     *,
     number: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")] = 3,
     columns: Columns = None,
+    conversion: Annotated[
+        str | None, typer.Option("--convert", help="As `train --convert`: see what it makes.")
+    ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(min=2, help="Of prompt + response; as `train` by default.")
     ] = None,
@@ -46,6 +49,8 @@ def show(
     preftune show pairs.jsonl --model HuggingFaceTB/SmolLM2-135M-Instruct
 
     preftune show pairs.csv --model ./model --map chosen=good,rejected=bad
+
+    preftune show ratings.jsonl --model ./model --convert best-versus-worst
     """
     from rich.console import Console
 
@@ -55,7 +60,7 @@ def show(
     from preftune.rendering.preview import as_text, preview
     from preftune.rendering.preview import show as colour
     from preftune.rendering.renderer import Renderer
-    from preftune.sources import announce, read
+    from preftune.sources import announce, convert, read
 
     limit_of_rows = max(100, number)
     reading = read(data, mapping=parse_map(columns) or None, bad_rows="skip", limit=limit_of_rows)
@@ -63,10 +68,15 @@ def show(
     announce(reading, data, watch)
     if reading.intake.rows == limit_of_rows:
         watch.say(f"These are the first {limit_of_rows:,} rows only.")
+    groups = reading.groups
+    if conversion is not None:
+        converted = convert(groups, reading.intake, conversion)
+        watch.say(converted.sentence)
+        groups = converted.groups
     tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
     limit = token_limit(max_tokens, load_config(model, trust_remote_code=trust_remote_code))
     renderer = Renderer(tokenizer, max_tokens=limit, truncation=truncation.value, form=form.value)
-    view = preview(renderer, reading.groups, number)
+    view = preview(renderer, groups, number)
     if as_json:
         typer.echo(json.dumps({"version": 1, **asdict(view)}, ensure_ascii=False))
     elif sys.stdout.isatty():

@@ -1,126 +1,15 @@
 """From the names and settings in a run file to objectives that can be called."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from preftune.errors import ConfigError
+from preftune.objectives.bound import BoundObjective, Part
 from preftune.objectives.catalogue import CATALOGUE
-from preftune.objectives.declaration import Data, Objective, Reference
+from preftune.objectives.declaration import Data, Objective
+from preftune.objectives.names import OTHER_NAMES
 from preftune.objectives.settings import POSITIVE, Setting
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from preftune.objectives.logprobs import LogProbs
-    from preftune.objectives.metrics import Figures
-
-Loss = Callable[..., "Tensor"]
-State = Mapping[str, "Tensor"]
-"""What an objective keeps from step to step, by the names of its loss's arguments."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One objective with its settings, and what it weighs in the sum."""
-
-    objective: Objective
-    settings: Mapping[str, float]
-    """All of them, defaults included."""
-    weight: float = 1.0
-
-    def __call__(self, logps: "LogProbs", state: State | None = None) -> "Tensor":
-        """The loss, unreduced: one value for each unit, times what the unit counts."""
-        loss = cast(Loss, resolve_name(self.objective.loss))
-        values = loss(logps, **self.settings, **(state or {}))
-        weights = self._unit_weights(logps)
-        return values if weights is None else values * weights
-
-    def reward(self, logps: "LogProbs") -> "Tensor":
-        """(response,) the implicit reward that this objective compares."""
-        return resolve_name(self.objective.reward)(logps, self.settings)
-
-    def next_state(self, logps: "LogProbs", state: State) -> State:
-        """The state with what a whole optimiser step adds to it."""
-        if not self.objective.running:
-            return state
-        return resolve_name(self.objective.running)(logps, state, self.settings)
-
-    def _unit_weights(self, logps: "LogProbs") -> "Tensor | None":
-        match self.objective.unit:
-            case "relation":
-                return logps.weight
-            case "group":
-                return logps.group_weight
-            case "response":
-                weights = logps.group_weight
-                return None if weights is None else weights[logps.group]
-
-
-@dataclass(frozen=True, slots=True)
-class BoundObjective:
-    """What a run minimises: one objective, or a weighted sum of several. Made by `bind`."""
-
-    parts: tuple[Part, ...]
-
-    @property
-    def name(self) -> str:
-        """`dpo`, or `dpo+sft`."""
-        return "+".join(part.objective.name for part in self.parts)
-
-    @property
-    def data(self) -> tuple[Data, ...]:
-        """The kinds of data that the parts take."""
-        return tuple(dict.fromkeys(part.objective.data for part in self.parts))
-
-    @property
-    def reference(self) -> Reference:
-        """The most that a part needs."""
-        kinds = {part.objective.reference for part in self.parts}
-        order: tuple[Reference, ...] = ("distribution", "logps", "none")
-        return next(kind for kind in order if kind in kinds)
-
-    @property
-    def vocabulary(self) -> frozenset[str]:
-        """Statistics over the vocabulary that some part needs."""
-        return frozenset(name for part in self.parts for name in part.objective.vocabulary)
-
-    @property
-    def whole_step(self) -> bool:
-        """Whether some part needs statistics over the whole optimiser step."""
-        return any(part.objective.scope == "step" for part in self.parts)
-
-    @property
-    def mismatched(self) -> bool:
-        """Whether some part needs prompts with the responses of others."""
-        return any(part.objective.mismatched for part in self.parts)
-
-    @property
-    def beta(self) -> float | None:
-        """The beta of the first part that has one."""
-        betas = (part.settings["beta"] for part in self.parts if "beta" in part.settings)
-        return next(betas, None)
-
-    @property
-    def main(self) -> Part:
-        """The part that is reported on: the first that learns from judgements, if one does."""
-        judged = (part for part in self.parts if part.objective.data != "demonstrations")
-        return next(judged, self.parts[0])
-
-    @property
-    def figures(self) -> "Figures":
-        """What the metric log says, whatever a micro-batch happens to hold."""
-        kinds = {part.objective.data for part in self.parts}
-        if kinds == {"demonstrations"}:
-            return "responses"
-        return "thumbs" if kinds <= {"thumbs", "demonstrations"} else "pairs"
-
-    @property
-    def learning_rate(self) -> float:
-        """Default for full fine-tuning: the main part's."""
-        return self.main.objective.learning_rate
 
 
 def bind(
@@ -173,36 +62,6 @@ def bind_mixture(
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Losses are float32: beyond these a setting or its square is 0 or infinite."""
-
-OTHER_NAMES: Mapping[str, str] = {
-    "sigmoid": "dpo",
-    "cdpo": "dpo with label_smoothing",
-    "conservative_dpo": "dpo with label_smoothing",
-    "ipo": "ipo_sum (over whole responses, as in the paper) or ipo_mean (per token, as in TRL)",
-    "rdpo": "robust_dpo (flipped labels) or len_dpo (length-regularised)",
-    "r_dpo": "robust_dpo (flipped labels) or len_dpo (length-regularised)",
-    "robust": "robust_dpo",
-    "rpo": "dpo_nll",
-    "irpo": "dpo_nll",
-    "sigmoid_norm": "dpo_norm",
-    "exo_pair": "exo",
-    "nca_pair": "nca",
-    "bco_pair": "bco, with --convert thumbs",
-    "apo": "apo_zero or apo_down",
-    "sppo": "sppo_hard",
-    "aot_pair": "aot (paired) or aot_unpaired; older tools say aot_pair for the unpaired one",
-    "tdpo": "tdpo1 or tdpo2",
-    "tr_dpo": "dpo with reference.every",
-    "trdpo": "dpo with reference.every",
-    "fdpo": "dpo_forward_kl, dpo_jensen_shannon or dpo_alpha_divergence",
-    "f_dpo": "dpo_forward_kl, dpo_jensen_shannon or dpo_alpha_divergence",
-    "lddpo": "ld_dpo",
-    "smaug": "dpop",
-    "pl": "plackett_luce",
-    "pl_dpo": "plackett_luce",
-    "mpo": "a mixture of dpo, bco and sft",
-}
-"""Names that others use, several of them for more than one thing."""
 
 TOGETHER: tuple[frozenset[Data], ...] = (
     frozenset({"pairs", "thumbs", "demonstrations"}),

@@ -56,6 +56,8 @@ class RowView:
     sides: tuple[SideView, ...]
     unused: str = ""
     """Why the row is not trained on; empty where it is."""
+    judged: str = ""
+    """What the judgement says beside who won: `strength 0.8, margin 3`; empty if nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,20 @@ def _row(renderer: Renderer, whole: TokenGroup) -> RowView:
         SideView(name, _views(renderer, full.ids.tolist(), _kinds(full, side)))
         for name, full, side in zip(_names(whole), whole.responses, kept.responses, strict=True)
     )
-    return RowView(
-        whole.source, _views(renderer, whole.prompt_ids.tolist(), kinds), sides, _unused(fitted)
-    )
+    prompt = _views(renderer, whole.prompt_ids.tolist(), kinds)
+    return RowView(whole.source, prompt, sides, _unused(fitted), _judged(whole))
+
+
+def _judged(group: TokenGroup) -> str:
+    said = [f"weight {group.weight:g}"] * (group.weight != 1)
+    if len(group.relations) > 1:
+        return ", ".join([*said, f"{len(group.relations)} judgements"])
+    for relation in group.relations:
+        said += ["tie"] * relation.tie
+        said += [f"strength {relation.strength:g}"] * (relation.strength != 1 and not relation.tie)
+        if relation.margin is not None and not relation.tie:
+            said.append(f"margin {relation.margin:g}")
+    return ", ".join(said)
 
 
 def _unused(fitted: Fitted) -> str:
@@ -170,7 +183,8 @@ def _lines(view: Preview) -> Iterator[list[tuple[str, str]]]:
     for row in view.rows:
         yield []
         note = f"  not used: {row.unused}" if row.unused else ""
-        yield [(inert(row.source), "bold"), (note, "red")]
+        judged = f"  {row.judged}" if row.judged else ""
+        yield [(inert(row.source), "bold"), (judged, "dim"), (note, "red")]
         yield from _runs("prompt", row.prompt)
         for side in row.sides:
             yield from _runs(side.name, side.tokens)

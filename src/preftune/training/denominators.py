@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from preftune.objectives.binding import BoundObjective
+from preftune.objectives.bound import BoundObjective
 from preftune.objectives.declaration import Objective
 from preftune.records import TokenGroup, preferred
 

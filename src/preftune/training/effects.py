@@ -3,7 +3,7 @@
 from difflib import get_close_matches
 
 from preftune.errors import ConfigError
-from preftune.objectives.binding import BoundObjective
+from preftune.objectives.bound import BoundObjective
 from preftune.sources.conversions import CONVERSIONS, MAKES
 from preftune.training.config import RunSettings
 

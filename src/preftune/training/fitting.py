@@ -7,7 +7,7 @@ conversion.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from preftune.objectives.binding import BoundObjective, Part
+from preftune.objectives.bound import BoundObjective, Part
 from preftune.objectives.declaration import Data
 from preftune.records import Exclusion, Group, Rating, Relation, Response, preferred
 from preftune.training.refusals import ignored, misfit, several, without_margin

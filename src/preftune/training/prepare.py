@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from preftune.batching.mismatch import with_mismatched
 from preftune.checks.examine import examine
 from preftune.errors import DataError, PreftuneError
-from preftune.objectives.binding import BoundObjective
+from preftune.objectives.bound import BoundObjective
 from preftune.records import Group, Intake, TokenGroup, Watch
 from preftune.rendering import Renderer
 from preftune.sources import Reading, announce, convert, read

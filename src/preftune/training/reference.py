@@ -5,7 +5,7 @@ from copy import deepcopy
 import torch
 
 from preftune.models import LogProbModel
-from preftune.objectives.binding import BoundObjective
+from preftune.objectives.bound import BoundObjective
 
 
 def live_reference(

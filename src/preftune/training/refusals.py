@@ -1,7 +1,7 @@
 """Rows that are not what an objective learns from: what to say about them."""
 
 from preftune.errors import DataError
-from preftune.objectives.binding import BoundObjective
+from preftune.objectives.bound import BoundObjective
 from preftune.records import Group, Rating
 
 

@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from preftune.errors import ConfigError
-from preftune.objectives.binding import BoundObjective, bind, bind_mixture
+from preftune.objectives.binding import bind, bind_mixture
+from preftune.objectives.bound import BoundObjective
 from preftune.training.config import RunSettings
 from preftune.training.effects import check_effects
 from preftune.training.yaml_file import Loader, Origins, flatten, read_yaml, write_yaml

@@ -13,7 +13,7 @@ from preftune.batching import fill_windows, pack
 from preftune.models.precision import MatmulPrecision, matmuls_in
 from preftune.models.root import LogProbModel
 from preftune.objectives import LogProbs
-from preftune.objectives.binding import BoundObjective, State
+from preftune.objectives.bound import BoundObjective, State
 from preftune.objectives.metrics import Measures, measures
 from preftune.records import TokenGroup
 from preftune.training import processes
