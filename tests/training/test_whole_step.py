@@ -3,7 +3,6 @@
 import math
 from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,38 +177,41 @@ def test_a_step_without_good_responses_teaches_sft_nothing(model, name):
     assert outcome.loss == pytest.approx(alone.loss)
 
 
-def _in_a_process(rank, folder, store, name, budget):
+ALL = [(name, budget) for name in ("dpo", "mixture", *STEP) for budget in (90, 10**6)]
+
+
+def _in_a_process(rank, folder, store):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
     assert processes.count() == 2
     model = LogProbModel(load_model(folder, dtype="float32").double())
-    objective = objective_of(name)
-    found = two_steps(model, objective, examples_for(objective, model), budget)
-    torch.save(
-        [(outcome.loss, outcome.means, gradient) for outcome, gradient in found],
-        f"{store}-{rank}.pt",
-    )
+    everything = []
+    for name, budget in ALL:
+        objective = objective_of(name)
+        found = two_steps(model, objective, examples_for(objective, model), budget)
+        everything.append([(one.loss, one.means, gradient) for one, gradient in found])
+    torch.save(everything, f"{store}-{rank}.pt")
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("budget", [90, 10**6])
-@pytest.mark.parametrize("name", ["dpo", "mixture", *STEP])
-def test_two_processes_give_the_gradient_of_one(model, tiny_model, tmp_path, name, budget):
-    objective = objective_of(name)
-    examples = examples_for(objective, model)
-    expected = two_steps(model, objective, examples, budget)
+def test_two_processes_give_the_gradient_of_one(model, tiny_model, tmp_path):
+    """Every objective that looks at the whole step, DPO, and a mixture; several micro-batches a
+    process, and one or none."""
     store = tmp_path / "store"
-    multiprocessing.spawn(
-        _in_a_process, (str(tiny_model), str(store), name, budget), nprocs=2, join=True
-    )
-    for rank in range(2):
-        stored = torch.load(Path(f"{store}-{rank}.pt"), weights_only=True)
-        found = [
-            (replace(outcome, loss=loss, means=means), gradient)
-            for (outcome, _), (loss, means, gradient) in zip(expected, stored, strict=True)
-        ]
-        assert_same(expected, found)
+    multiprocessing.spawn(_in_a_process, (str(tiny_model), str(store)), nprocs=2, join=True)
+    stored = [torch.load(f"{store}-{rank}.pt", weights_only=True) for rank in range(2)]
+    for case, (name, budget) in enumerate(ALL):
+        objective = objective_of(name)
+        expected = two_steps(model, objective, examples_for(objective, model), budget)
+        for everything in stored:
+            found = [
+                (replace(outcome, loss=loss, means=means), gradient)
+                for (outcome, _), (loss, means, gradient) in zip(
+                    expected, everything[case], strict=True
+                )
+            ]
+            assert_same(expected, found)
 
 
 def test_an_evaluation_leaves_no_trace(model):

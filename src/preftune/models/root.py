@@ -47,6 +47,11 @@ class LogProbModel(nn.Module):
         """Where batches must be."""
         return unwrap(self.model).device
 
+    @property
+    def log_prob_dtype(self) -> torch.dtype:
+        """Of the log-probs: float32, or float64 where the weights are."""
+        return torch.float64 if unwrap(self.model).dtype == torch.float64 else torch.float32
+
     def forward(
         self,
         batch: Batch,

@@ -150,7 +150,8 @@ class Stepper:
         learn: bool,
     ) -> tuple[Tensor, Measures]:
         """Score everything without gradient, differentiate the whole, then go back in parts."""
-        whole = WholeStep([example.group for example in examples], self.model.device)
+        device, dtype = self.model.device, self.model.log_prob_dtype
+        whole = WholeStep([example.group for example in examples], device, dtype)
         with torch.no_grad():
             for part in processes.share(batches):
                 whole.take(part, self.forward([examples[index] for index in part]))

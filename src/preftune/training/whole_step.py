@@ -25,9 +25,12 @@ FILLED = ("tokens", "reference", "collision", "kl")
 class WholeStep:
     """The record of a step, filled micro-batch by micro-batch in the order of its examples."""
 
-    def __init__(self, groups: Sequence[TokenGroup], device: torch.device) -> None:
+    def __init__(
+        self, groups: Sequence[TokenGroup], device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.groups = groups
         self.device = device
+        self.dtype = dtype
         sizes = [sum(len(response.ids) for response in group.responses) for group in groups]
         self.starts: list[int] = np.cumsum([0, *sizes]).tolist()
         self._filled: dict[str, Tensor] = {}
@@ -47,7 +50,9 @@ class WholeStep:
         names = self._names_everywhere()
         for name in names:
             if name not in self._filled:  # this process had no share
-                self._filled[name] = torch.zeros(self.starts[-1], device=self.device)
+                self._filled[name] = torch.zeros(
+                    self.starts[-1], dtype=self.dtype, device=self.device
+                )
             processes.add_up(self._filled[name])
         batch = pack(self.groups).to(self.device)
         filled = {name: self._filled[name] for name in names}
