@@ -96,8 +96,9 @@ class Stepper:
     def _run(self, examples: Sequence[Example], *, learn: bool) -> Outcome:
         counts = denominators(self.objective, [example.group for example in examples])
         lengths = [example.group.length for example in examples]
-        # In the examples' order, as in a record of the whole step: some objectives draw lots.
-        batches = [sorted(part) for part in fill_windows(lengths, self.tokens_per_batch)]
+        batches = fill_windows(lengths, self.tokens_per_batch)
+        if self.objective.whole_step:  # some draw lots: in the examples' order, however it is cut
+            batches = [sorted(part) for part in batches]
         if self._needs_two_passes(batches):
             parts, sums = self._in_two_passes(examples, batches, counts, learn=learn)
         else:
