@@ -94,12 +94,6 @@ class BoundObjective:
         return any(part.objective.mismatched for part in self.parts)
 
     @property
-    def beta(self) -> float | None:
-        """The beta of the first part that has one."""
-        betas = (part.settings["beta"] for part in self.parts if "beta" in part.settings)
-        return next(betas, None)
-
-    @property
     def main(self) -> Part:
         """The part that is reported on: the first that learns from judgements, if one does."""
         judged = (part for part in self.parts if part.objective.data != "demonstrations")

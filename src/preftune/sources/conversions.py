@@ -113,11 +113,7 @@ def convert(
 
 def _check(groups: Sequence[Group], name: str, minimum_gap: float) -> None:
     """Refuse names that are none, and gaps that are none or would do nothing."""
-    if name not in CONVERSIONS:
-        close = get_close_matches(name, CONVERSIONS, n=1)
-        guess = f"did you mean `{close[0]}`? " if close else ""
-        listed = "; ".join(f"`{known}` ({what})" for known, what in CONVERSIONS.items())
-        raise _refused(f"there is no conversion `{name}`", f"{guess}Known: {listed}.")
+    check_name(name)
     if not (math.isfinite(minimum_gap) and minimum_gap >= 0):
         raise _refused(f"a minimum gap of {minimum_gap} is no gap", "give 0 or more.")
     if minimum_gap and name not in _WITH_GAP:
@@ -126,6 +122,19 @@ def _check(groups: Sequence[Group], name: str, minimum_gap: float) -> None:
             "leave data.minimum_gap out.",
         )
     _check_data(groups, name, minimum_gap)
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is no conversion's.
+
+    Raises:
+        ConfigError: PT301, with what there is.
+    """
+    if name not in CONVERSIONS:
+        close = get_close_matches(name, CONVERSIONS, n=1)
+        guess = f"did you mean `{close[0]}`? " if close else ""
+        listed = "; ".join(f"`{known}` ({what})" for known, what in CONVERSIONS.items())
+        raise _refused(f"there is no conversion `{name}`", f"{guess}Known: {listed}.")
 
 
 def _check_data(groups: Sequence[Group], name: str, minimum_gap: float) -> None:

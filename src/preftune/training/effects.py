@@ -1,10 +1,8 @@
 """Every option has an effect: one that the objective or another option makes idle is an error."""
 
-from difflib import get_close_matches
-
 from preftune.errors import ConfigError
 from preftune.objectives.bound import BoundObjective
-from preftune.sources.conversions import CONVERSIONS, MAKES
+from preftune.sources.conversions import MAKES, check_name
 from preftune.training.config import RunSettings
 
 
@@ -53,16 +51,7 @@ def check_moves(settings: RunSettings, num_steps: int) -> None:
 
 
 def _check_conversion(name: str, objective: BoundObjective) -> None:
-    if name not in CONVERSIONS:
-        close = get_close_matches(name, CONVERSIONS, n=1)
-        guess = f"did you mean `{close[0]}`? " if close else ""
-        raise ConfigError(
-            "PT301",
-            f"there is no conversion `{name}`.",
-            why="it decides which judgements are learnt from.",
-            fix=f"{guess}the conversions are: {', '.join(CONVERSIONS)}.",
-            where="data.convert",
-        )
+    check_name(name)
     if MAKES[name] not in objective.data:
         raise _idle(
             "data.convert",

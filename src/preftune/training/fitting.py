@@ -98,10 +98,11 @@ def _as_thumbs(groups: Sequence[Group], objective: BoundObjective) -> Fitted:
         if not any(rating is not None and rating.good is not None for rating in ratings):
             raise misfit(group, objective, "thumbs")
     bare = [replace(group, relations=()) if group.relations else group for group in groups]
-    thumbs = [one.rating.good for group in groups for one in group.responses if one.rating]
+    ratings = [one.rating for group in groups for one in group.responses if one.rating]
+    thumbs = {rating.good for rating in ratings if rating.good is not None}
     said: list[str] = []
-    if len({thumb for thumb in thumbs if thumb is not None}) == 1:
-        kind = "good" if thumbs[0] else "bad"
+    if len(thumbs) == 1:
+        kind = "good" if True in thumbs else "bad"
         said.append(f"warning: every thumb is {kind}: nothing says what the others are like.")
     return Fitted(bare, [], said)
 

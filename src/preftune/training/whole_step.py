@@ -68,7 +68,7 @@ class WholeStep:
         )
 
     def slopes(self, loss: Tensor, record: LogProbs) -> "Slopes":
-        """DL / d log-prob, and by the KL where there is one, of every token of the step."""
+        """How the loss changes with every token's log-prob, and with its KL where there is one."""
         kl = record.kl
         inputs = [record.tokens] if kl is None else [record.tokens, kl]
         found = torch.autograd.grad(loss, inputs, allow_unused=True, materialize_grads=True)
