@@ -1,53 +1,92 @@
-from dataclasses import replace
+from preftune.checks.cases import Account, CaseMaker, Conclusion
+from preftune.checks.examine import excerpts_of, gather, run_checks
+from preftune.checks.finding import excerpt, finding
+from preftune.records import (
+    Example,
+    Exclusion,
+    Group,
+    Message,
+    Rating,
+    Relation,
+    Response,
+    Severity,
+    Silent,
+)
 
-from preftune.checks.examine import examine, longer_wins
-from preftune.records import Group, Message, Rating, Relation, Response
 
-
-def pair(prompt, chosen, rejected):
+def pair(prompt, chosen, rejected, source="f:1"):
     sides = [Response((Message("assistant", text),)) for text in (chosen, rejected)]
-    return Group((Message("user", prompt),), tuple(sides), (Relation(0, 1),))
+    return Group((Message("user", prompt),), tuple(sides), (Relation(0, 1),), source)
 
 
-def test_repeats_and_contradictions_are_counted():
-    pairs = [pair("a", "x", "y"), pair("a", "x", "y"), pair("a", "y", "x"), pair("b", "y", "x")]
-    findings = examine(pairs)
-    assert findings[0] == "4 pairs over 2 distinct prompts."
-    assert "warning: 1 pairs repeat an earlier one exactly." in findings
-    assert "warning: 1 pairs say the opposite of an earlier one." in findings
+class Longest:
+    """A check of three lines: which row has the longest chosen response?"""
+
+    def __init__(self):
+        self.best = (0, -1)
+
+    def see(self, case):
+        self.best = max(self.best, (len(case.responses[case.pairs[0].winner]), case.index))
+
+    def conclude(self, account: Account):
+        length, row = self.best
+        sentence = f"the longest has {length} letters."
+        found = finding("PC503", Severity.info, sentence, 1, 2, examples=[Example(row)])
+        return Conclusion([found], {"longest": length}, {row: "PC503"})
 
 
-def test_a_length_shortcut_is_told_in_either_direction():
-    longer = [pair(str(n), "long answer", "no") for n in range(40)]
-    shorter = [pair(str(n), "no", "long answer") for n in range(40)]
-    assert "in 100% of the pairs the longer response is chosen." in examine(longer)[-1]
-    assert "in 100% of the pairs the shorter response is chosen." in examine(shorter)[-1]
-    assert not any("longer" in finding for finding in examine(longer[:20] + shorter[:20]))
+def test_every_row_is_seen_once_and_examples_are_filled_in_from_the_data():
+    rows = [
+        pair("a", "short", "no", "f:1"),
+        Exclusion("f:2", "not JSON"),
+        pair("b", "much longer", "no", "f:3"),
+    ]
+    passed = run_checks(lambda: rows, [Longest()], Silent())
+    done = gather(lambda: rows, passed, data="f")
+    assert (done.rows, done.used, done.pairs, done.prompts) == (3, 2, 2, 2)
+    assert done.excluded == {"not JSON": 1}
+    assert [one.code for one in done.findings] == ["PC100", "PC503"]  # the worst first
+    example = done.findings[1].examples[0]
+    assert example.source == "f:3"
+    assert example.excerpts == {"prompt": "b", "chosen": "much longer", "rejected": "no"}
+    assert done.figures == {"longest": 11}
+    assert done.drops == {1: "PC503"}
+    assert done.worst is Severity.error
+    assert done.verdict.startswith("mend it first: 1 error, first: 1 row (33 %)")
 
 
-def test_few_pairs_are_no_evidence_and_equal_lengths_do_not_count():
-    assert len(examine([pair("a", "longer", "no")])) == 1
-    assert longer_wins([pair("a", "yes", "not")]) is None
+def test_rows_without_signal_are_a_warning_until_they_are_many():
+    def severity(empty):
+        rows = [pair(str(n), "yes", "no") for n in range(20 - empty)]
+        rows += [Exclusion("f", "empty chosen", broken=False)] * empty
+        return gather(lambda: rows, run_checks(lambda: rows, [], Silent())).findings[0].severity
+
+    assert severity(1) is Severity.warning
+    assert severity(2) is Severity.error
 
 
-def test_demonstrations_have_nothing_to_compare():
-    bare = Group((Message("user", "a"),), (Response((Message("assistant", "b"),)),))
-    assert examine([bare]) == []
+def test_equal_turns_have_equal_keys_and_prompts_are_numbered_by_first_sight():
+    maker = CaseMaker()
+    found = [maker.case(pair(prompt, "x", "y")) for prompt in ("a", "b", "a")]
+    assert [case.prompt_number for case in found] == [0, 1, 0]
+    assert found[0].prompt_key == found[2].prompt_key != found[1].prompt_key
+    assert found[0].response_keys == found[1].response_keys
+    roles = [Message("user", "a"), Message("system", "a")]
+    keys = {maker.case(Group((role,), ())).prompt_key for role in roles}
+    assert len(keys) == 2
 
 
-def test_ties_thumbs_and_ratings_are_no_pairs():
-    tie = replace(pair("a", "longer", "no"), relations=(Relation(0, 1, tie=True),))
-    rated = tuple(Response(one.turns, Rating(score=1.0)) for one in tie.responses)
-    unrelated = replace(tie, relations=(), responses=rated)
-    assert examine([tie, unrelated]) == []
-    assert longer_wins([tie, unrelated]) is None
-    assert examine([tie, pair("a", "no", "longer")]) == ["1 pairs over 1 distinct prompts."]
+def test_ratings_imply_pairs_only_where_nothing_was_judged():
+    rated = [Response((Message("assistant", str(n)),), Rating(score=n)) for n in (2.0, 7.0, 2.0)]
+    group = Group((Message("user", "a"),), tuple(rated))
+    assert CaseMaker().case(group).pairs == (Relation(1, 0), Relation(1, 2))
+    tie = Group(group.prompt, group.responses, (Relation(0, 1, tie=True),))
+    assert CaseMaker().case(tie).pairs == ()
+    assert excerpts_of(group, 1) == {"prompt": "a", "chosen": "7.0", "rejected": "2.0"}
 
 
-def test_every_judgement_of_a_prompt_is_a_pair():
-    three = tuple(Response((Message("assistant", text),)) for text in ("a", "bb", "ccc"))
-    whole = Group((Message("user", "q"),), three, (Relation(2, 1), Relation(2, 0), Relation(1, 0)))
-    assert examine([whole]) == ["3 pairs over 1 distinct prompts."]
-    assert longer_wins([whole]).value == 1.0
-    contrary = replace(whole, relations=(Relation(0, 2),))
-    assert "warning: 1 pairs say the opposite of an earlier one." in examine([whole, contrary])
+def test_an_excerpt_shows_the_place():
+    text = "word " * 100 + "HERE " + "word " * 100
+    assert "HERE" in excerpt(text, at=500, width=40)
+    assert excerpt(text, at=500, width=40).startswith("…")
+    assert excerpt("short") == "short"

@@ -1,5 +1,5 @@
-"""The data examination: is this data worth training on?"""
+"""The data examination: what will a model learn from this, and is it what was meant?"""
 
-from preftune.checks.examine import examine
+from preftune.checks.check import check
 
-__all__ = ["examine"]
+__all__ = ["check"]

@@ -1,65 +1,137 @@
-"""The cheap checks that every training run starts with: is there a signal beside length?"""
+"""Examine data: every check sees every row once; then they conclude, and examples are shown."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from preftune.records import Estimate, Group, Relation
-from preftune.statistics.proportions import proportion
+from preftune.checks.cases import Account, CaseMaker, Check, Conclusion, pairs_of, text_of
+from preftune.checks.exclusions import Exclusions
+from preftune.checks.finding import excerpt
+from preftune.records import Examination, Example, Exclusion, Group, Watch
+from preftune.records.findings import by_severity
 
-STRONG_SHORTCUT = 0.75
-"""Share of pairs decided by a trivial rule from which on a person should know of it."""
+Items = Callable[[], Iterable[Group | Exclusion]]
+"""Gives the rows from the first one on, each time it is called: a second pass shows examples."""
+_ROWS_BETWEEN = 1_000
 
 
-def examine(groups: Sequence[Group]) -> list[str]:
-    """Sentences on what the pairs hold: duplicates, contradictions, the length shortcut.
+@dataclass(slots=True)
+class Passed:
+    """What one pass over the data leaves behind."""
 
-    Only judgements that prefer one response count: no ties, thumbs or ratings.
+    account: Account
+    exclusions: Exclusions
+    conclusions: list[Conclusion] = field(default_factory=list[Conclusion])
+
+    @property
+    def rows(self) -> int:
+        """Used and excluded."""
+        return len(self.account.sources) + sum(self.exclusions.counts.values())
+
+
+def run_checks(items: Items, checks: Sequence[Check], watch: Watch) -> Passed:
+    """Show every row to every check, once, and let them conclude.
+
+    Args:
+        items: The data.
+        checks: Fresh ones: what a check has seen stays in it.
+        watch: Hears how many rows were seen.
     """
-    pairs = list(_pairs(groups))
-    if not pairs:
-        return []
-    prompts = len({group.prompt for group, _ in pairs})
-    findings = [f"{len(pairs):,} pairs over {prompts:,} distinct prompts."]
-    same, contrary = _repeats(pairs)
-    if same:
-        findings.append(f"warning: {same:,} pairs repeat an earlier one exactly.")
-    if contrary:
-        findings.append(f"warning: {contrary:,} pairs say the opposite of an earlier one.")
-    longer = longer_wins(groups)
-    if longer and (longer.low > STRONG_SHORTCUT or longer.high < 1 - STRONG_SHORTCUT):
-        which = "longer" if longer.value > 0.5 else "shorter"
-        share = max(longer.value, 1 - longer.value)
-        findings.append(f"warning: in {share:.0%} of the pairs the {which} response is chosen.")
-    return findings
+    maker = CaseMaker()
+    exclusions = Exclusions()
+    for number, item in enumerate(items()):
+        if number % _ROWS_BETWEEN == 0:
+            watch.advance(number)
+        if isinstance(item, Exclusion):
+            exclusions.see(item)
+            continue
+        case = maker.case(item)
+        for check in checks:
+            check.see(case)
+    passed = Passed(maker.account, exclusions)
+    passed.conclusions.extend(check.conclude(maker.account) for check in checks)
+    return passed
 
 
-def longer_wins(groups: Sequence[Group]) -> Estimate | None:
-    """How often the longer response (in characters) is chosen; equal lengths do not count."""
-    wins = losses = 0
-    for group, relation in _pairs(groups):
-        winner, loser = (_length(group, side) for side in (relation.winner, relation.loser))
-        wins += winner > loser
-        losses += winner < loser
-    return proportion(wins, wins + losses) if wins + losses else None
+def gather(
+    items: Items,
+    passed: Passed,
+    *,
+    data: str = "",
+    layout: str = "",
+    fingerprint: str = "",
+) -> Examination:
+    """The examination: all findings, the most severe first, their examples filled in."""
+    account = passed.account
+    findings = [*passed.exclusions.findings(passed.rows)]
+    figures: dict[str, object] = {}
+    drops: dict[int, str] = {}
+    for conclusion in passed.conclusions:
+        findings += conclusion.findings
+        figures |= conclusion.figures
+        for row, code in conclusion.drops.items():
+            drops.setdefault(row, code)  # the first check that says so gives the reason
+    bare = {one.row for item in findings for one in item.examples if _is_bare(one)}
+    shown = _rows(items, bare)
+    findings = [
+        replace(item, examples=tuple(_filled(one, shown, account) for one in item.examples))
+        for item in findings
+    ]
+    return Examination(
+        data=data,
+        layout=layout,
+        fingerprint=fingerprint,
+        rows=passed.rows,
+        used=len(account.sources),
+        excluded=dict(passed.exclusions.counts.most_common()),
+        pairs=account.pairs,
+        prompts=account.prompts,
+        findings=by_severity(findings),
+        figures=figures,
+        drops=drops,
+    )
 
 
-def _pairs(groups: Sequence[Group]) -> Iterator[tuple[Group, Relation]]:
-    """Every judgement that prefers one of two responses."""
-    return ((group, one) for group in groups for one in group.relations if not one.tie)
+def _is_bare(example: Example) -> bool:
+    return example.row >= 0 and not example.excerpts
 
 
-def _repeats(pairs: Sequence[tuple[Group, Relation]]) -> tuple[int, int]:
-    """Pairs that stood before in the same and in the opposite direction."""
-    seen: dict[object, int] = defaultdict(int)
-    same = contrary = 0
-    for group, relation in pairs:
-        winner = group.responses[relation.winner].turns
-        loser = group.responses[relation.loser].turns
-        same += seen[group.prompt, winner, loser] > 0
-        contrary += seen[group.prompt, loser, winner] > 0
-        seen[group.prompt, winner, loser] += 1
-    return same, contrary
+def _rows(items: Items, wanted: set[int]) -> dict[int, Group]:
+    """The rows with these numbers; the pass ends with the last of them."""
+    found: dict[int, Group] = {}
+    if not wanted:
+        return found
+    groups = (item for item in items() if isinstance(item, Group))
+    for number, group in enumerate(groups):
+        if number in wanted:
+            found[number] = group
+            if len(found) == len(wanted):
+                break
+    return found
 
 
-def _length(group: Group, index: int) -> int:
-    return sum(len(turn.content) for turn in group.responses[index].turns)
+def _filled(example: Example, shown: Mapping[int, Group], account: Account) -> Example:
+    if example.row < 0:
+        return example
+    source = account.sources[example.row]
+    if not _is_bare(example):
+        return replace(example, source=source)
+    return replace(example, source=source, excerpts=excerpts_of(shown[example.row], example.pair))
+
+
+def excerpts_of(group: Group, pair: int | None = None) -> dict[str, str]:
+    """The prompt's last turn and the responses, shortened.
+
+    Args:
+        group: The row.
+        pair: Which of its pairs to show, as `Case.pairs` counts; none: the first, if there is one.
+    """
+    found = {"prompt": excerpt(group.prompt[-1].content)} if group.prompt else {}
+    texts = [text_of(response.turns) for response in group.responses]
+    pairs = pairs_of(group)
+    if pairs:
+        judged = pairs[pair or 0]
+        sides = {"chosen": judged.winner, "rejected": judged.loser}
+        return found | {name: excerpt(texts[side]) for name, side in sides.items()}
+    if len(texts) == 1:
+        return found | {"response": excerpt(texts[0])}
+    return found | {f"response {number}": excerpt(text) for number, text in enumerate(texts, 1)}

@@ -1,6 +1,7 @@
 """Frozen records that the stages hand to each other. No torch here."""
 
 from preftune.records.estimates import Estimate
+from preftune.records.findings import Examination, Example, Finding, Severity
 from preftune.records.groups import Form, Group, Message, Rating, Relation, Response, preferred
 from preftune.records.intake import Exclusion, Intake
 from preftune.records.tokens import TokenGroup, TokenResponse
@@ -8,7 +9,10 @@ from preftune.records.watch import Silent, Watch
 
 __all__ = [
     "Estimate",
+    "Examination",
+    "Example",
     "Exclusion",
+    "Finding",
     "Form",
     "Group",
     "Intake",
@@ -16,6 +20,7 @@ __all__ = [
     "Rating",
     "Relation",
     "Response",
+    "Severity",
     "Silent",
     "TokenGroup",
     "TokenResponse",

@@ -55,6 +55,8 @@ class Relation:
     """Rating equally good: neither wins, and only objectives made for ties may learn from it."""
     weight: float = 1.0
     """What it counts beside the group's other relations, > 0."""
+    annotator: str = ""
+    """Who judged, where the data names its annotators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,10 @@ class Group:
     form: Form = "chat"
     weight: float = 1.0
     """What the group counts in the loss, > 0."""
+    shown: bool = False
+    """Whether the responses stand in the order in which they were shown to the judge, so that
+    their place may have played a part. Rows with a chosen and a rejected side have no such order.
+    """
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
 
 

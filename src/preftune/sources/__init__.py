@@ -2,5 +2,15 @@
 
 from preftune.sources.conversions import CONVERSIONS, Converted, convert
 from preftune.sources.reading import Reading, announce, read
+from preftune.sources.streaming import Stream, stream
 
-__all__ = ["CONVERSIONS", "Converted", "Reading", "announce", "convert", "read"]
+__all__ = [
+    "CONVERSIONS",
+    "Converted",
+    "Reading",
+    "Stream",
+    "announce",
+    "convert",
+    "read",
+    "stream",
+]

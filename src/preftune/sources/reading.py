@@ -1,21 +1,16 @@
 """Read preference data: every row becomes a group, or is accounted for."""
 
 import gc
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, islice
 from typing import Literal
 
-from preftune.errors import ConfigError, DataError
+from preftune.errors import DataError
 from preftune.records import Exclusion, Group, Intake, Watch
 from preftune.sources.contents import contents
-from preftune.sources.files import open_data
-from preftune.sources.layouts import Layout, find_layout
-from preftune.sources.rows import Item, Row, RowError
+from preftune.sources.streaming import Stream, stream
 
-SAMPLE = 100
-"""Rows whose columns decide the layout."""
 MOST_WITHOUT_SIGNAL = 0.05
 """Share of rows with nothing to teach above which the file is not what its user thinks. Published
 preference data holds a few in a thousand; refusing them all would teach people to skip blindly."""
@@ -66,34 +61,18 @@ def read(
         DataError: PT100 to PT107, in words for a person.
         ConfigError: the mapping, the split or the limit does not fit.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(
-            "PT301",
-            f"a limit of {limit} rows reads nothing",
-            why="at least one row is needed.",
-            fix="give 1 or more, or none to read all.",
-            where="limit",
-        )
-    opened = open_data(path_or_hub, split)
-    items = islice(opened.items, limit)
-    first, rows = _sample(items)
-    if not first:
-        raise _empty(path_or_hub)
-    if not rows:
-        raise _refused(
-            path_or_hub, Intake(len(first), 0, _excluded(first)), skip=bad_rows == "skip"
-        )
-    layout = find_layout(rows, mapping, path_or_hub)
+    opened = stream(path_or_hub, mapping=mapping, split=split, limit=limit)
     with _collector_paused():
-        groups, exclusions, folded = _convert(chain(first, items), layout)
+        groups, exclusions = _gathered(opened)
     intake = Intake(len(groups) + len(exclusions), len(groups), tuple(exclusions))
     if not groups or (bad_rows == "error" and _too_bad(intake)):
         raise _refused(path_or_hub, intake, skip=bad_rows == "skip")
-    sentence = layout.sentence
-    if layout.unfold:
-        sentence += f"; {intake.rows:,} places from {folded:,} rows of the file"
+    assert opened.layout is not None, "groups come from a layout"
+    sentence = opened.layout.sentence
+    if opened.layout.unfold:
+        sentence += f"; {intake.rows:,} places from {opened.folded:,} rows of the file"
     sentence += f" ({opened.note})" if opened.note else ""
-    inside = [f"{what}: {count:,}." for what, count in layout.counts.items() if count]
+    inside = [f"{what}: {count:,}." for what, count in opened.layout.counts.items() if count]
     return Reading(groups, intake, sentence, opened.fingerprint(), (*contents(groups), *inside))
 
 
@@ -131,50 +110,15 @@ def _too_bad(intake: Intake) -> bool:
     return broken or len(unexpected) > MOST_WITHOUT_SIGNAL * judged
 
 
-def _sample(items: Iterator[Item]) -> tuple[list[Item], list[Row]]:
-    """The first items, up to and with the hundredth row that could be parsed."""
-    first: list[Item] = []
-    rows: list[Row] = []
-    for item in items:
-        first.append(item)
-        if isinstance(item, Row):
-            rows.append(item)
-            if len(rows) == SAMPLE:
-                break
-    return first, rows
-
-
-def _convert(items: Iterator[Item], layout: Layout) -> tuple[list[Group], list[Exclusion], int]:
-    """Groups, rows that are none, and the number of rows before they were unfolded."""
+def _gathered(opened: Stream) -> tuple[list[Group], list[Exclusion]]:
     groups: list[Group] = []
     exclusions: list[Exclusion] = []
-    folded = 0
-    for item in items:
-        folded += 1
-        unfolded = layout.unfold(item) if layout.unfold and isinstance(item, Row) else (item,)
-        for part in unfolded:
-            if isinstance(part, Exclusion):
-                exclusions.append(part)
-                continue
-            try:
-                groups.append(layout.convert(part))
-            except RowError as fault:
-                exclusions.append(Exclusion(part.place, fault.reason, fault.detail, fault.broken))
-    return groups, exclusions, folded
-
-
-def _excluded(items: Sequence[Item]) -> tuple[Exclusion, ...]:
-    return tuple(item for item in items if isinstance(item, Exclusion))
-
-
-def _empty(name: str) -> DataError:
-    return DataError(
-        "PT102",
-        "the data holds no rows",
-        why="there is nothing to train on.",
-        fix="check how it was made.",
-        where=name,
-    )
+    for item in opened.items:
+        if isinstance(item, Exclusion):
+            exclusions.append(item)
+        else:
+            groups.append(item)
+    return groups, exclusions
 
 
 def _refused(name: str, intake: Intake, *, skip: bool) -> DataError:

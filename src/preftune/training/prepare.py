@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from preftune.batching.mismatch import with_mismatched
-from preftune.checks.examine import examine
+from preftune.checks.check import check_groups
 from preftune.errors import DataError, PreftuneError
 from preftune.objectives.bound import BoundObjective
 from preftune.records import Group, Intake, TokenGroup, Watch
@@ -41,8 +41,7 @@ def prepare(
     """
     reading = read_settings(settings.data, settings.data.train)
     announce(reading, settings.data.train, watch)
-    for finding in examine(reading.groups):
-        watch.say(finding)
+    watch.say(f"{settings.data.train}: {check_groups(reading.groups).verdict}")
     shape = settings.rendering
     renderer = Renderer(
         tokenizer, max_tokens=max_tokens, truncation=shape.truncation, form=shape.form

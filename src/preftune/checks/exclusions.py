@@ -1,0 +1,53 @@
+"""Findings on the rows that can't be used: broken ones, empty responses, identical ones."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from preftune.checks.finding import SHOWN, finding, many, percent
+from preftune.records import Example, Exclusion, Finding, Severity
+from preftune.sources.reading import MOST_WITHOUT_SIGNAL
+
+
+@dataclass(slots=True)
+class Exclusions:
+    """What was left out, by reason, with the first few of each."""
+
+    counts: Counter[str] = field(default_factory=Counter[str])
+    """Of each reason: broken rows, rows without signal and expected ones alike."""
+    _codes: dict[str, str] = field(default_factory=dict[str, str])
+    _first: dict[str, list[Exclusion]] = field(default_factory=dict[str, list[Exclusion]])
+
+    def see(self, exclusion: Exclusion) -> None:
+        """Count a row that is not used."""
+        self.counts[exclusion.reason] += 1
+        if exclusion.expected:
+            return
+        self._codes.setdefault(exclusion.reason, _code(exclusion))
+        first = self._first.setdefault(exclusion.reason, [])
+        if len(first) < SHOWN:
+            first.append(exclusion)
+
+    def findings(self, rows: int) -> Iterator[Finding]:
+        """One for each reason.
+
+        Args:
+            rows: All rows, used and excluded, that a reason could have met.
+        """
+        for reason, code in self._codes.items():
+            count = self.counts[reason]
+            bad = code == "PC100" or count > MOST_WITHOUT_SIGNAL * rows
+            yield finding(
+                code,
+                Severity.error if bad else Severity.warning,
+                f"{many(count, 'row')} ({percent(count / rows)}) can't be used: {reason}.",
+                count,
+                rows,
+                examples=(Example(-1, one.source, note=one.detail) for one in self._first[reason]),
+            )
+
+
+def _code(exclusion: Exclusion) -> str:
+    if exclusion.broken:
+        return "PC100"
+    return "PC102" if exclusion.reason.startswith("identical") else "PC101"
