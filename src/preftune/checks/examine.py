@@ -38,6 +38,7 @@ def run_checks(items: Items, checks: Sequence[Check], watch: Watch) -> Passed:
     """
     maker = CaseMaker()
     exclusions = Exclusions()
+    watch.begin("rows", None)
     for number, item in enumerate(items()):
         if number % _ROWS_BETWEEN == 0:
             watch.advance(number)
@@ -47,6 +48,7 @@ def run_checks(items: Items, checks: Sequence[Check], watch: Watch) -> Passed:
         case = maker.case(item)
         for check in checks:
             check.see(case)
+    watch.end()
     passed = Passed(maker.account, exclusions)
     passed.conclusions.extend(check.conclude(maker.account) for check in checks)
     return passed

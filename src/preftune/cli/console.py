@@ -33,7 +33,7 @@ class BarWatch:
         """Print a line above the bar."""
         self.console.print(message, markup=False, highlight=False, soft_wrap=True)
 
-    def begin(self, stage: str, total: int, done: int = 0) -> None:
+    def begin(self, stage: str, total: int | None, done: int = 0) -> None:
         """Open a bar."""
         self.bars = Progress(
             TextColumn("{task.description:>10}"),
@@ -64,14 +64,15 @@ class LineWatch:
     """At most a line in 30 seconds, for logs."""
 
     def __init__(self) -> None:
-        self.stage, self.total, self.first = "", 0, 0
+        self.stage, self.first = "", 0
+        self.total: int | None = 0
         self.start = self.last = 0.0
 
     def say(self, message: str) -> None:
         """Print a line."""
         typer.echo(message, err=True)
 
-    def begin(self, stage: str, total: int, done: int = 0) -> None:
+    def begin(self, stage: str, total: int | None, done: int = 0) -> None:
         """Remember the stage."""
         self.stage, self.total, self.first = stage, total, done
         self.start = self.last = time.monotonic()
@@ -82,6 +83,9 @@ class LineWatch:
         if now - self.last < SECONDS_BETWEEN_LINES:
             return
         self.last = now
+        if self.total is None:
+            self.say(f"{self.stage} {done:,}  {note}".rstrip())
+            return
         left = (self.total - done) * (now - self.start) / max(1, done - self.first)
         eta = timedelta(seconds=round(left))
         self.say(f"{self.stage} {done:,}/{self.total:,}, {eta} left  {note}".rstrip())

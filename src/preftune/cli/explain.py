@@ -1,24 +1,34 @@
 """`preftune explain`."""
 
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
 
 
-def explain(code: Annotated[str, typer.Argument(help="Such as PT104.")]) -> None:
-    """Say what an error code means.
+def explain(
+    code: Annotated[str, typer.Argument(help="Such as PT104 of an error, or PC400 of `check`.")],
+) -> None:
+    """Say what the code of an error or of a finding means.
 
     preftune explain PT104
-    """
-    from preftune.errors import ConfigError
-    from preftune.errors import explain as look_up
 
-    try:
-        typer.echo(look_up(code))
-    except KeyError as error:
+    preftune explain PC400
+    """
+    from preftune.checks.codes import MEANINGS
+    from preftune.errors import EXPLANATIONS, ConfigError
+
+    key = code.upper()
+    if key in EXPLANATIONS:
+        typer.echo(EXPLANATIONS[key])
+    elif key in MEANINGS:
+        meaning = MEANINGS[key]
+        typer.echo(f"{meaning.title}\nwhy: {meaning.why}\nfix: {meaning.fix}")
+    else:
+        close = get_close_matches(key, [*EXPLANATIONS, *MEANINGS], n=1)
         raise ConfigError(
             "PT300",
-            f"{error.args[0]}.",
+            f"unknown code {code!r}" + (f"; did you mean {close[0]}?" if close else "."),
             why="only codes that preftune prints have an explanation.",
-            fix="copy the code from the error message.",
-        ) from None
+            fix="copy the code from the message.",
+        )

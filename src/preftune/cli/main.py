@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from preftune.cli.check import check
 from preftune.cli.demo import demo
 from preftune.cli.explain import explain
 from preftune.cli.objectives import objectives
@@ -32,8 +33,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich alone would take a third of the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, train, show, explain):
-    app.command(no_args_is_help=command in {train, show})(command)
+for command in (demo, check, show, train, explain):
+    app.command(no_args_is_help=command in {check, show, train})(command)
 app.add_typer(objectives, name="objectives")
 
 

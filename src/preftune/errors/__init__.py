@@ -7,7 +7,7 @@ PreftuneError
 └── RunError        exit 5: what fails while running
 """
 
-from preftune.errors.codes import EXPLANATIONS, explain
+from preftune.errors.codes import EXPLANATIONS
 from preftune.errors.tree import ConfigError, DataError, PreftuneError, ResourceError, RunError
 
 __all__ = [
@@ -17,5 +17,4 @@ __all__ = [
     "PreftuneError",
     "ResourceError",
     "RunError",
-    "explain",
 ]

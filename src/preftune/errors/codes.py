@@ -3,8 +3,6 @@
 PT1xx reading · PT2xx rendering · PT3xx configuration · PT4xx models · PT5xx runs · PT6xx resources
 """
 
-from difflib import get_close_matches
-
 EXPLANATIONS: dict[str, str] = {
     "PT100": "The data file or folder can't be opened: it is missing, or not readable.",
     "PT101": "The file is not what its name says: a broken or half-written gzip, JSON or Parquet.",
@@ -40,16 +38,3 @@ EXPLANATIONS: dict[str, str] = {
     "PT600": "The disk is full or has too little space for the run.",
     "PT601": "Memory ran out.",
 }
-
-
-def explain(code: str) -> str:
-    """What `code` means; for an unknown code, the closest known ones.
-
-    Raises:
-        KeyError: the code is unknown; the message names the closest.
-    """
-    key = code.upper()
-    if key in EXPLANATIONS:
-        return EXPLANATIONS[key]
-    close = get_close_matches(key, EXPLANATIONS, n=1)
-    raise KeyError(f"unknown code {code!r}" + (f"; did you mean {close[0]}?" if close else ""))

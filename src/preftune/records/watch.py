@@ -10,8 +10,10 @@ class Watch(Protocol):
         """A sentence for the person watching."""
         ...
 
-    def begin(self, stage: str, total: int, done: int = 0) -> None:
-        """A stage of `total` units starts, `done` of them already done by an earlier run."""
+    def begin(self, stage: str, total: int | None, done: int = 0) -> None:
+        """A stage of `total` units starts (none: nobody knows how many), `done` of them already
+        done by an earlier run.
+        """
         ...
 
     def advance(self, done: int, note: str = "") -> None:
@@ -29,7 +31,7 @@ class Silent:
     def say(self, message: str) -> None:
         """Ignore."""
 
-    def begin(self, stage: str, total: int, done: int = 0) -> None:
+    def begin(self, stage: str, total: int | None, done: int = 0) -> None:
         """Ignore."""
 
     def advance(self, done: int, note: str = "") -> None:
