@@ -242,3 +242,5 @@ def test_a_held_out_file_that_leaks_is_told(tmp_path, tiny_model, tiny_pairs):
         watch=Listener(),
     )
     assert "warning: 60 held-out rows have a prompt that is trained on, too." in said
+    verdicts = ("ready:", "usable with care:", "mend it first:")
+    assert sum(any(verdict in message for verdict in verdicts) for message in said) == 1

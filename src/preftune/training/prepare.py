@@ -1,6 +1,7 @@
 """From a file to token groups: read, render, take what the objective needs, split by prompt."""
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from preftune.batching.mismatch import with_mismatched
 from preftune.checks.check import check_groups
 from preftune.errors import DataError, PreftuneError
 from preftune.objectives.bound import BoundObjective
-from preftune.records import Group, Intake, TokenGroup, Watch
+from preftune.records import Group, Intake, Severity, TokenGroup, Watch
 from preftune.rendering import Renderer
 from preftune.sources import Reading, announce, convert, read
 from preftune.training.config import DataSettings, RunSettings
@@ -41,7 +42,7 @@ def prepare(
     """
     reading = read_settings(settings.data, settings.data.train)
     announce(reading, settings.data.train, watch)
-    watch.say(f"{settings.data.train}: {check_groups(reading.groups).verdict}")
+    watch.say(f"{settings.data.train}: {_verdict(reading, settings.data)}")
     shape = settings.rendering
     renderer = Renderer(
         tokenizer, max_tokens=max_tokens, truncation=shape.truncation, form=shape.form
@@ -67,6 +68,16 @@ def prepare(
         held_out = borrowed[: len(held_out)]
     account |= {"train_groups": len(train), "held_out_groups": len(held_out)}
     return Prepared(train, held_out, account)
+
+
+def _verdict(reading: Reading, data: DataSettings) -> str:
+    """What the quick checks say, in a line, and the command that says more."""
+    examination = check_groups(reading.groups, reading.intake.exclusions)
+    if examination.worst is Severity.info:
+        return examination.verdict
+    columns = ",".join(f"{word}={column}" for word, column in data.map.items())
+    words = ["preftune", "check", data.train, *(["--map", columns] if columns else [])]
+    return f"{examination.verdict} More: {shlex.join(words)}"
 
 
 def _held_out_file(road: "_Road", path: str) -> tuple[list[TokenGroup], dict[str, object]]:
