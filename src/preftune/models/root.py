@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from preftune.batching import Batch, pack
 from preftune.models.architecture import unwrap
 from preftune.models.route import route_of
-from preftune.models.scoring import Layout, predictions, score
+from preftune.models.scoring import Layout, predictions, score, states_and_predictions
+from preftune.models.states import Diagnosis, diagnose
 from preftune.models.vocabulary import LazyLogits
 from preftune.objectives import LogProbs
 from preftune.records import TokenGroup
@@ -104,6 +105,16 @@ class LogProbModel(nn.Module):
         """(token, vocab) logits without gradient, for the KL of another model to this one."""
         model = unwrap(self.model)
         return predictions(model, batch, layout=self.layout, logit_rule=self.route.logit_rule)
+
+    def diagnose(self, batch: Batch) -> Diagnosis:
+        """What a frozen model makes of a batch: log-probs, entropies, hidden states summed.
+
+        Without gradient, in one forward where the model's logits can be made from its states.
+        """
+        hidden, logits = states_and_predictions(
+            unwrap(self.model), batch, layout=self.layout, logit_rule=self.route.logit_rule
+        )
+        return diagnose(hidden, logits, batch)
 
 
 def logps(model: nn.Module, groups: Sequence[TokenGroup]) -> LogProbs:

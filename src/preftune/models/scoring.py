@@ -1,6 +1,6 @@
 """Running a model over packed or padded rows, and from hidden states to log-probs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -105,18 +105,26 @@ def predictions(
     In full only where the model makes its logits itself. Arbitrary where a token is not trained.
     """
     rule = _usable(model, logit_rule)
-    rows: list[Tensor] = []
-    tokens: list[Tensor] = []
-    with _attending(layout):
-        for part in _inputs(batch, layout):
-            rows.append(own_logits(model, part) if rule is None else predictors(model, part))
-            tokens.append(part.tokens)
-    if not rows:  # nothing to train, and so no row to run
-        config = cast(Any, model.config.get_text_config())
-        width = config.vocab_size if rule is None else config.hidden_size
-        rows, tokens = [torch.zeros(0, width, device=batch.ids.device)], [batch.ids[:0]]
-    found = _in_order(batch, tokens, rows)
-    return found if rule is None else lazy_logits(model, found, rule)
+    if rule is not None:
+        return lazy_logits(model, _final_states(model, batch, layout), rule)
+    width = cast(Any, model.config.get_text_config()).vocab_size
+    return _collected(batch, layout, lambda part: own_logits(model, part), width)
+
+
+@torch.no_grad()
+def states_and_predictions(
+    model: PreTrainedModel, batch: Batch, *, layout: Layout, logit_rule: LogitRule | None
+) -> tuple[Tensor, LazyLogits | Tensor]:
+    """(token, hidden) the final hidden states behind the tokens, and `predictions`.
+
+    One forward; a second one where the model makes its logits itself. The states are 0 where a
+    token is not trained.
+    """
+    hidden = _final_states(model, batch, layout)
+    rule = _usable(model, logit_rule)
+    if rule is not None:
+        return hidden, lazy_logits(model, hidden, rule)
+    return hidden, predictions(model, batch, layout=layout, logit_rule=None)
 
 
 def fused_log_probs(
@@ -147,6 +155,26 @@ def own_logits(model: PreTrainedModel, part: Inputs) -> Tensor:
     place = torch.searchsorted(columns, part.column)
     kept = model(**part.model, use_cache=False, logits_to_keep=columns).logits
     return kept[part.row, place]
+
+
+def _final_states(model: PreTrainedModel, batch: Batch, layout: Layout) -> Tensor:
+    width = cast(Any, model.config.get_text_config()).hidden_size
+    return _collected(batch, layout, lambda part: predictors(model, part), width)
+
+
+def _collected(
+    batch: Batch, layout: Layout, take: Callable[[Inputs], Tensor], width: int
+) -> Tensor:
+    """(token, width) what is taken from each forward, in the order of the tokens."""
+    rows: list[Tensor] = []
+    tokens: list[Tensor] = []
+    with _attending(layout):
+        for part in _inputs(batch, layout):
+            rows.append(take(part))
+            tokens.append(part.tokens)
+    if not rows:  # nothing to train, and so no row to run
+        rows, tokens = [torch.zeros(0, width, device=batch.ids.device)], [batch.ids[:0]]
+    return _in_order(batch, tokens, rows)
 
 
 def _inputs(batch: Batch, layout: Layout) -> Iterator[Inputs]:
