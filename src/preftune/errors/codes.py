@@ -15,6 +15,8 @@ EXPLANATIONS: dict[str, str] = {
     "PT105": "The data does not fit the objective: DPO needs pairs, SFT needs responses.",
     "PT106": "No row is left after exclusions: all were broken, identical or too long.",
     "PT107": "A Parquet or JSON file would decode to more than the memory set aside for it.",
+    "PT108": "A row can't be written so that it reads back as the same: no layout holds what was "
+    "judged of it, or the rows of one file are of several kinds.",
     "PT200": "The rendered prompt of a row is not the beginning of prompt + response, so no "
     "boundary between what is given and what is trained can be drawn.",
     "PT201": "The chat template refuses a row, for instance because roles do not alternate.",
@@ -26,6 +28,8 @@ EXPLANATIONS: dict[str, str] = {
     "PT305": "The run folder holds a run of another configuration. Nothing was overwritten.",
     "PT306": "The run folder can't be written, or is not a run folder.",
     "PT307": "The objectives of a mixture can't be added up.",
+    "PT308": "The mended copy can't be written under this name. Nothing was overwritten: a copy is "
+    "a new .jsonl file, never the data itself.",
     "PT400": "The model folder or hub name can't be loaded.",
     "PT401": "The model has no tokenizer.",
     "PT402": "The model's weights are pickles. preftune reads safetensors only.",

@@ -1,20 +1,22 @@
 """What a pair's row says beside which side is chosen: doubt, margins, scores, ties."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 
 from preftune.records import Rating, Relation
 from preftune.sources.columns import Columns, look_up
 from preftune.sources.rows import Row, RowError, kind_of, quote
 from preftune.sources.scalars import is_number, truth_of
+from preftune.sources.verdicts import annotator_of, with_annotator
 from preftune.sources.words import JUDGEMENTS
 
-Judged = tuple[Relation, Rating | None, Rating | None]
-"""The relation between chosen and rejected, and the rating of each."""
+Judged = tuple[tuple[Relation, ...], Rating | None, Rating | None]
+"""The relations between the two responses, and the rating of each."""
 Judge = Callable[[Row], Judged]
 
 _SIDES = ("score_chosen", "score_rejected")
-_SPELLINGS = tuple(
+SPELLINGS = tuple(
     (pattern.format("chosen"), pattern.format("rejected"))
     for pattern in (
         "score_{}", "{}_score", "{}-score", "rating_{}", "{}_rating", "{}-rating", "{}_avg_rating",
@@ -24,7 +26,7 @@ _SPELLINGS = tuple(
 _MARKS = {"tie": True, "unchanged": False, "swapped": False}
 """What distilabel writes into `status`: whether its judge agreed with the older label."""
 
-_FIRST_WINS = Relation(winner=0, loser=1)
+_FIRST_WINS = (Relation(winner=0, loser=1),)
 """Shared by all plain pairs: a million of them need it once."""
 
 
@@ -58,12 +60,12 @@ def with_judgements(names: Mapping[str, str], sample: Sequence[Row]) -> dict[str
         marked = (name for name in ("tie", "is_tie", "status") if name not in taken)
         column = next((name for name in marked if _mostly(_is_mark, name, sample)), None)
         found |= {"tie": column} if column else {}
-    return found
+    return with_annotator(found, sample)
 
 
 def _spelled() -> Iterator[tuple[str, str]]:
-    yield from _SPELLINGS
-    for chosen, rejected in _SPELLINGS:
+    yield from SPELLINGS
+    for chosen, rejected in SPELLINGS:
         yield f"metadata.{chosen}", f"metadata.{rejected}"
 
 
@@ -92,6 +94,7 @@ def said_of(columns: Columns) -> str:
         said.append(f"scores in {held[_SIDES[0]]} and {held[_SIDES[1]]}{means}")
     said += [f"{word} in {held[word]}" for word in ("margin", "strength") if word in held]
     said += [f"ties marked in {held['tie']}"] if "tie" in held else []
+    said += [f"annotator in {held['annotator']}"] if "annotator" in held else []
     return "".join(f"; {text}" for text in said)
 
 
@@ -103,7 +106,7 @@ def judge_of(columns: Columns) -> Judge:
     margin is below 0 then.
     """
     if not any(word in columns.names for word in JUDGEMENTS):
-        return _plain
+        return partial(_by_annotator, columns) if "annotator" in columns.names else _plain
 
     def judge(row: Row) -> Judged:
         chosen, rejected = _scores(columns, row)
@@ -116,13 +119,24 @@ def judge_of(columns: Columns) -> Judge:
             relation = Relation(0, 1, margin=None if margin is None else 0.0, tie=True)
         else:
             relation = Relation(0, 1, strength=strength or 1.0, margin=margin)
-        return relation, _rating(chosen), _rating(rejected)
+        if "annotator" in columns.names:
+            relation = replace(relation, annotator=annotator_of(columns, row))
+        return (relation,), _rating(chosen), _rating(rejected)
 
     return judge
 
 
 def _plain(row: Row) -> Judged:
     return _FIRST_WINS, None, None
+
+
+def _by_annotator(columns: Columns, row: Row) -> Judged:
+    return _first_wins(annotator_of(columns, row)), None, None
+
+
+@lru_cache(maxsize=65_536)
+def _first_wins(annotator: str) -> tuple[Relation]:
+    return (Relation(winner=0, loser=1, annotator=annotator),)
 
 
 def _is_tie(marked: bool | None, strength: float | None, *, equal: bool) -> bool:

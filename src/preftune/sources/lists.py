@@ -9,7 +9,7 @@ from preftune.sources.columns import Columns, choose_columns, look_up
 from preftune.sources.rows import Row, RowError, quote
 from preftune.sources.scalars import is_number, number_of
 
-_SPELLINGS = {
+SPELLINGS = {
     "responses": ("responses", "completions", "generations", "answers"),
     "scores": ("scores", "ratings", "rating"),
     "ranks": ("ranks", "ranking"),
@@ -51,7 +51,7 @@ def find_lists(
         sample: The first rows.
     """
     held = dict(names)
-    for word, spellings in _SPELLINGS.items():
+    for word, spellings in SPELLINGS.items():
         column = next((name for name in spellings if _has_lists(name, names, sample)), None)
         held |= {word: column} if column and word not in held else {}
     if "responses" not in held:
@@ -80,7 +80,7 @@ def _beside(prompt: str) -> tuple[str, ...]:
 
 def has_responses(sample: Sequence[Row]) -> str:
     """The column that holds lists of responses, judged or not; empty if none."""
-    spellings = _SPELLINGS["responses"]
+    spellings = SPELLINGS["responses"]
     return next((name for name in spellings if _has_lists(name, {}, sample)), "")
 
 

@@ -1,0 +1,154 @@
+"""What the rows of one file must hold so that all its groups can be read from them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from preftune.errors import DataError
+from preftune.records import Group, Rating, Relation
+from preftune.sources import judgements, lists
+from preftune.sources.columns import PAIR
+from preftune.sources.streaming import SAMPLE
+
+Kind = Literal["pair", "response", "list"]
+
+_BARE = Rating()
+_SCORES = {name for pair in judgements.SPELLINGS for name in pair}
+_RESPONSES = set(lists.SPELLINGS["responses"])
+_TAKEN = {
+    "pair": {"system", "weight", "strength", "margin", "tie", "is_tie", "status", *PAIR, *_SCORES},
+    "response": {"system", "label", "messages", "conversations", *PAIR, *_RESPONSES, "completion"},
+    "list": {"system", "weight", *PAIR, *_RESPONSES, *lists.SPELLINGS["scores"]},
+}
+"""Names that would be read as more than metadata beside the columns of each kind."""
+
+
+@dataclass(slots=True)
+class Needs:
+    """What the groups of one file need columns for, together: a row alone can't say it, because
+    a column that some rows lack makes these rows broken.
+    """
+
+    kind: Kind | None = None
+    chat: bool = False
+    """Some are conversations."""
+    text: bool = False
+    """Some are texts to continue."""
+    plain: bool = False
+    """Among the first texts, by which the layout is found, one's responses don't repeat it."""
+    labels: bool = False
+    ranks: bool = False
+    scores: bool = False
+    margin: bool = False
+    strength: bool = False
+    tie: bool = False
+    weight: bool = False
+    seen: int = 0
+    taken: set[str] = field(default_factory=lambda: {"prompt"})
+    """Names that metadata can't have."""
+
+    def see(self, group: Group) -> None:
+        """Take in one more group.
+
+        Raises:
+            DataError: PT108, it is of another kind than those before, or no layout holds it.
+        """
+        kind = kind_of(group)
+        if self.kind not in (None, kind):
+            raise unwritable(group, f"it is a {kind}, and those before it are {self.kind}s")
+        if self.kind is None:
+            self.kind = kind
+            self.taken |= _TAKEN[kind]
+        if self.seen < SAMPLE and group.form == "text":
+            self.plain = self.plain or not _all_repeat(group)
+        self.seen += 1
+        self.chat = self.chat or group.form == "chat"
+        self.text = self.text or group.form == "text"
+        if group.weight != 1 and not self.weight:
+            self.weight = True
+            self.taken.add("weight")
+        self._see_ratings(group)
+        for relation in group.relations:
+            self._see_relation(relation, group)
+
+    def _see_ratings(self, group: Group) -> None:
+        for response in group.responses:
+            rating = response.rating or _BARE
+            if rating.good is not None and not self.labels:
+                self.labels = True
+                self.taken.add("weight")
+            self.ranks = self.ranks or rating.rank is not None
+            self.scores = self.scores or rating.score is not None
+
+    def _see_relation(self, relation: Relation, group: Group) -> None:
+        self.strength = self.strength or relation.strength != 1
+        difference = difference_of(group, relation)
+        self.tie = self.tie or relation.tie or difference == 0
+        implied = None if difference is None else 0.0 if relation.tie else difference
+        self.margin = self.margin or relation.margin != implied
+
+    @property
+    def repeated(self) -> bool:
+        """Whether responses are written after their prompt: all of the first ones begin with it
+        anyway, or only some rows have a system's text.
+        """
+        return self.text and self.kind != "list" and (self.chat or not self.plain)
+
+
+def needs_of(groups: Iterable[Group]) -> Needs:
+    """What these groups need, together."""
+    needs = Needs()
+    for group in groups:
+        needs.see(group)
+    return needs
+
+
+def kind_of(group: Group) -> Kind:
+    """What a group is: a pair, a single response, or several judged ones.
+
+    Raises:
+        DataError: PT108, it is none of them.
+    """
+    ratings = [response.rating or _BARE for response in group.responses]
+    if len(group.relations) > 1:
+        raise unwritable(group, f"it has {len(group.relations)} judgements, and a row holds one")
+    if group.relations:
+        relation = group.relations[0]
+        if len(group.responses) != 2 or {relation.winner, relation.loser} != {0, 1}:
+            raise unwritable(group, "its judgement is of two responses among several")
+        if relation.weight != 1 or relation.annotator or group.shown:
+            raise unwritable(
+                group, "its judgement has a weight, an annotator or an order of its own"
+            )
+        return "pair"
+    if len(ratings) == 1 and ratings[0] in (_BARE, Rating(good=True), Rating(good=False)):
+        return "response"
+    ranked = [rating.rank is not None for rating in ratings]
+    scored = [rating.score is not None for rating in ratings]
+    if len(ratings) > 1 and (all(ranked) or all(scored)) and not (any(ranked) and any(scored)):
+        return "list"
+    raise unwritable(group, "what was said of its responses fits no layout")
+
+
+def difference_of(group: Group, relation: Relation) -> float | None:
+    """How much higher the winner is rated; none where one of the two is not."""
+    won, lost = (
+        group.responses[side].rating or _BARE for side in (relation.winner, relation.loser)
+    )
+    return None if won.score is None or lost.score is None else won.score - lost.score
+
+
+def _all_repeat(group: Group) -> bool:
+    text = group.prompt[0].content
+    return all(response.turns[0].content.startswith(text) for response in group.responses)
+
+
+def unwritable(group: Group, problem: str) -> DataError:
+    """The error for a group that no layout holds."""
+    return DataError(
+        "PT108",
+        f"the row can't be written: {problem}",
+        why="read back it would be another row, or none.",
+        fix="write rows of each kind to a file of their own.",
+        where=group.source or None,
+    )
