@@ -3,7 +3,7 @@
 import pytest
 
 from preftune.errors import ConfigError, DataError
-from preftune.records import Message
+from preftune.records import Message, Rating
 from preftune.sources import read
 from tests.sources.files_written import PAIR, jsonl, turn
 
@@ -140,8 +140,67 @@ def test_what_is_not_used_is_said(write):
         "1 prompts with 3 rated responses, 3 in all; in 1 some are equal.",
         "responses without a rating left out: 1.",
     )
-    both = {"prompt": "q", "responses": TEXTS, "scores": [1, 2, 3, 4], "ranks": [0, 1, 2, 3]}
-    assert "kept as metadata: 'ranks'" in read(write(both)).layout
+
+
+BOTH = [
+    ({"scores": [4, 3, 1, 2], "ranks": [0, 1, 3, 2]}, {}, ", and ranks in `ranks`"),
+    ({"scores": [4, 3, 1, 2], "ranks": [1, 2, 9, 5]}, {}, ", and ranks in `ranks`"),
+    (
+        {"scores": [4, 3, 1, 2], "ranks": [0, 1, 3, 2]},
+        {"scores": "scores", "ranks": "ranks"},
+        "their scores in `scores`, the highest is the best, and ranks in `ranks`",
+    ),
+]
+
+
+@pytest.mark.parametrize(("judged", "mapping", "sentence"), BOTH)
+def test_ranks_beside_scores_are_both_read(write, judged, mapping, sentence):
+    reading = read(write({"prompt": "q", "responses": TEXTS, **judged}), mapping=mapping)
+    assert sentence in reading.layout
+    ratings = [response.rating for response in reading.groups[0].responses]
+    assert [(one.score, one.rank) for one in ratings] == [(4, 0), (3, 1), (1, 3), (2, 2)]
+
+
+def test_ranks_beside_scores_may_stand_with_the_text_and_may_be_odd(write):
+    items = [
+        {"text": "a", "score": 2, "rank": 1},
+        {"text": "b", "score": 1, "rank": "last"},
+        {"text": "c", "score": 0, "rank": 7},
+    ]
+    reading = read(write({"prompt": "q", "responses": items}))
+    assert "its score in `score`, the highest is the best, and ranks in `rank`" in reading.layout
+    ratings = [response.rating for response in reading.groups[0].responses]
+    assert [(one.score, one.rank) for one in ratings] == [(2, 0), (1, None), (0, 1)]
+    short = {"prompt": "q", "responses": ["a", "b"], "scores": [1, 2], "ranks": [0]}
+    assert [one.rating.rank for one in read(write(short)).groups[0].responses] == [None, None]
+
+
+def test_one_mapped_kind_of_judgement_is_the_only_one(write):
+    path = write({"prompt": "q", "responses": TEXTS, "scores": [1, 2, 3, 4], "ranks": [0, 1, 2, 3]})
+    (group,) = read(path, mapping={"scores": "scores"}).groups
+    assert all(one.rating.rank is None for one in group.responses)
+    (group,) = read(path, mapping={"ranks": "ranks"}).groups
+    assert all(one.rating.score is None for one in group.responses)
+
+
+ORDERS = [
+    ([[4, 3, 2, 1], [9, 9, 1, 0]], False),
+    ([[1, 2, 3, 4], [0, 0, 5, None]], False),
+    ([[4, 3, 2, 1], [1, 2, 3, 4]], True),
+    ([[4, 1, 2, 3]], True),
+]
+
+
+@pytest.mark.parametrize(("scores", "shown"), ORDERS)
+def test_an_order_that_is_the_ranking_itself_was_not_shown(write, scores, shown):
+    rows = [{"prompt": "q", "responses": TEXTS, "scores": row} for row in scores]
+    assert {group.shown for group in read(write(*rows)).groups} == {shown}
+    inside = [
+        {"prompt": "q", "responses": [{"text": text, "rank": place} for text, place in
+                                      zip(TEXTS, row, strict=True)]}
+        for row in scores
+    ]  # fmt: skip
+    assert {group.shown for group in read(write(*inside)).groups} == {shown}
 
 
 def test_a_dotted_mapping_picks_another_score(write):
@@ -165,8 +224,9 @@ def test_a_mapping_chooses_between_scores_ranks_pairs_and_responses(write):
     assert judged(group) == {"a": 2.0, "b": 1.0}
     group = read(path, mapping={"responses": "all", "ranks": "places"}).groups[0]
     assert judged(group) == {"a": 0, "b": 0}
-    with pytest.raises(ConfigError, match="`ranks`, which is not used"):
-        read(path, mapping={"responses": "all", "scores": "points", "ranks": "places"})
+    mapping = {"responses": "all", "scores": "points", "ranks": "places"}
+    (group,) = read(path, mapping=mapping).groups
+    assert [one.rating for one in group.responses] == [Rating(None, 2.0, 0), Rating(None, 1.0, 0)]
     path = write({"prompt": "q", "completion": "a", "responses": ["a", "b"], "scores": [1, 2]})
     assert len(read(path).groups[0].responses) == 2
     assert len(read(path, mapping={"completion": "completion"}).groups[0].responses) == 1

@@ -55,7 +55,7 @@ def _of_ratings(groups: Sequence[Group]) -> Iterator[str]:
     number = sum(size * times for size, times in sizes.items())
     least, most = min(sizes), max(sizes)
     each = f"{least}" if least == most else f"{least} to {most}"
-    ranked = any(one.rating and one.rating.rank is not None for one in lists[0].responses)
+    ranked = all(one.rating is None or one.rating.score is None for one in lists[0].responses)
     tied = sum(_has_equals(group) for group in lists)
     yield (
         f"{len(lists):,} prompts with {each} {'ranked' if ranked else 'rated'} responses, "

@@ -11,13 +11,24 @@ from preftune.sources.columns import PAIR, Columns, inner_columns
 from preftune.sources.judgements import with_judgements, with_weight
 from preftune.sources.list_groups import group_of
 from preftune.sources.misfits import listed, no_layout
-from preftune.sources.pair_layouts import PROMPTS, Found, find_pairs, find_responses, preferred
+from preftune.sources.pair_layouts import (
+    PROMPTS,
+    Found,
+    find_compared,
+    find_pairs,
+    find_responses,
+    preferred,
+)
 from preftune.sources.pairs import Convert
 from preftune.sources.rows import Item, Row, quote
-from preftune.sources.words import resolve
+from preftune.sources.verdicts import SIDES, with_verdicts
+from preftune.sources.words import LISTS, resolve
 
 _SINGLE = frozenset(("completion", "output", "label"))
 """Words that, when the user gives them, ask for single responses and not for lists of them."""
+_COMPARED = frozenset((*SIDES, "verdict"))
+_ELSEWHERE = frozenset((*PAIR, *_SINGLE, *LISTS, "messages"))
+"""Words that, when the user gives them, ask for anything but two responses side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +58,9 @@ def find_layout(sample: Sequence[Row], mapping: Mapping[str, str] | None, where:
     """
     found = list(dict.fromkeys(column for row in sample for column in row.columns))
     names = resolve(mapping, found, inner_columns(sample) if mapping else (), where)
-    matched = _match(names, set(mapping or ()), sample)
+    matched = _match(names, set(mapping or ()), sample, where)
     if matched is None:
-        raise no_layout(found, names, bool(mapping), sample, where)
+        raise no_layout(found, names, set(mapping or ()), sample, where)
     used, layout = matched
     idle = [word for word in mapping or () if word not in used.names]
     if idle:
@@ -66,11 +77,21 @@ def find_layout(sample: Sequence[Row], mapping: Mapping[str, str] | None, where:
 
 
 def _match(
-    names: Mapping[str, str], mapped: set[str], sample: Sequence[Row]
+    names: Mapping[str, str], mapped: set[str], sample: Sequence[Row], where: str
 ) -> tuple[Columns, Layout] | None:
     if "prompt" in names and trees.has_trees(names["prompt"], sample):
         return _trees(names["prompt"], sample)
-    if set(names).issuperset(PAIR) and "responses" not in mapped:
+    paired = set(names).issuperset(PAIR) and "responses" not in mapped
+    if not (paired or mapped & _ELSEWHERE) or mapped & _COMPARED:
+        compared = with_verdicts(names, mapped, sample)
+        found = (
+            find_compared(with_weight(compared, sample), mapped, sample, where)
+            if compared
+            else None
+        )
+        if found or mapped & _COMPARED:
+            return _plain(found)
+    if paired:
         names = with_judgements(with_weight(names, sample), sample)
         return _plain(find_pairs(names, mapped, sample))
     listed = None if mapped & _SINGLE else _lists(with_weight(names, sample), mapped, sample)

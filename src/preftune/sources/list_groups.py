@@ -1,11 +1,11 @@
 """From a row with several judged responses to a group."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from preftune.records import Group, Message, Rating, Response
-from preftune.sources.lists import Lists, judgement_in, list_in
+from preftune.sources.lists import JUDGED, Lists, judgement_in, lenient, list_in
 from preftune.sources.pairing import TOO_FEW
 from preftune.sources.rows import Row, RowError, kind_of, quote
 from preftune.sources.scalars import number_of
@@ -38,19 +38,49 @@ def group_of(lists: Lists, row: Row, counts: Counter[str]) -> Group:
         raise RowError(TOO_FEW, f"{len(known)} of {len(items)}", broken=False)
     left[UNRATED] += len(rated) - len(known)
     counts.update(left)
-    # Files count from 0 or 1 and leave gaps after equal ranks: only the order is kept.
-    place = {value: index for index, value in enumerate(sorted(set(known.values())))}
+    seconds = _seconds(lists, row, items, question)
     return Group(
         prompt=question,
-        responses=tuple(
-            Response(turns, Rating(rank=place[value]) if lists.ranked else Rating(score=value))
-            for turns, value in known.items()
-        ),
+        responses=_rated(lists, known, seconds),
         source=row.place,
         form=lists.form,
         weight=lists.columns.weight(row),
+        shown=lists.shown,
         metadata=lists.columns.metadata(row),
     )
+
+
+def _rated(
+    lists: Lists, known: Mapping[Turns, float], seconds: Mapping[Turns, float]
+) -> tuple[Response, ...]:
+    """The responses with their scores or ranks, or both.
+
+    Files count from 0 or 1 and leave gaps after equal ranks: only the order is kept.
+    """
+    scores, ranks = (seconds, known) if lists.ranked else (known, seconds)
+    places = {rank: index for index, rank in enumerate(sorted({*ranks.values()}))}
+    place = {turns: places[rank] for turns, rank in ranks.items()}
+    return tuple(
+        Response(turns, Rating(score=scores.get(turns), rank=place.get(turns))) for turns in known
+    )
+
+
+def _seconds(
+    lists: Lists, row: Row, items: Sequence[object], question: Turns
+) -> dict[Turns, float]:
+    """What else was said of responses: ranks beside scores, or scores beside ranks."""
+    if not lists.second:
+        return {}
+    if lists.second in JUDGED:
+        raw = list_in(row.columns, lists.columns.names[lists.second]) or []
+    else:
+        raw = [judgement_in(item, lists.second) for item in items]
+    found: dict[Turns, float] = {}
+    for number, (item, value) in enumerate(zip(items, raw, strict=False), 1):
+        turns, known = _answer(lists, item, number, question), lenient(value)
+        if turns is not None and known is not None and len(raw) == len(items):
+            found.setdefault(turns, known)
+    return found
 
 
 def _distinct(

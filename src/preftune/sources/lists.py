@@ -1,7 +1,8 @@
 """Rows with several responses to one prompt, and a score or a rank for each of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import cast
 
 from preftune.records import Form
@@ -17,6 +18,7 @@ SPELLINGS = {
 _TEXTS = ("response", "text", "content", "completion", "answer", "output", "generation")
 _SCORES = ("score", "rating", "overall_score", "fine-grained_score")
 _RANKS = ("rank",)
+JUDGED = ("scores", "ranks")
 _ASPECTS = "annotations"
 """UltraFeedback's ratings by aspect: an object of objects, each with a `Rating`."""
 
@@ -34,8 +36,13 @@ class Lists:
     """Key of the text, where a response is an object."""
     judged: str = ""
     """Key of the score or rank in that object, where no column of its own holds them."""
+    second: str = ""
+    """Where ranks stand beside scores, or scores beside ranks: `ranks` and `scores` are columns,
+    anything else a key of the objects. They decide nothing but may contradict."""
     others: tuple[str, ...] = ()
     """Keys of other scores and ranks there, which are not used."""
+    shown: bool = False
+    """Whether the order in the file is not the ranking itself: then it may have played a part."""
     form: Form = "chat"
 
 
@@ -63,15 +70,62 @@ def find_lists(
     if not own and not keys:
         return None
     key, *others = ("",) if own else keys
-    columns = choose_columns(
-        held, (prompt, *_beside(prompt), "responses", *([own] if own else [])), sample
-    )
+    second = _second(own, key, others, held, mapped)
+    judged = [word for word in (own, second) if word in JUDGED]
+    columns = choose_columns(held, (prompt, *_beside(prompt), "responses", *judged), sample)
     ranked = (own or key) in ("ranks", *_RANKS)
     text = _key(items, _TEXTS)
     if not text and any(isinstance(item, dict) for item in items):
         return None
     form: Form = "text" if _is_text(columns, prompt, items) else "chat"
-    return Lists(columns, prompt, ranked, text, key, tuple(others), form)
+    unused = tuple(other for other in others if other != second)
+    found = Lists(
+        columns, prompt, ranked, text=text, judged=key, second=second, others=unused, form=form
+    )
+    return replace(found, shown=_has_own_order(found, sample))
+
+
+def _second(
+    own: str, key: str, others: Sequence[str], held: Mapping[str, str], mapped: set[str]
+) -> str:
+    """Where the ranks beside scores stand, or the other way round; empty if there are none.
+
+    A user who maps one of the two wants this one alone.
+    """
+    if own:
+        given = mapped & set(JUDGED)
+        other = next(word for word in JUDGED if word != own)
+        return other if other in held and len(given) != 1 else ""
+    return "" if key in _RANKS else next((one for one in others if one in _RANKS), "")
+
+
+def _has_own_order(lists: Lists, sample: Sequence[Row]) -> bool:
+    """Whether the sampled lists stand neither all from best to worst nor all the other way."""
+    ways = {True, False}
+    for row in sample:
+        values = _heights(lists, row)
+        falling = all(one >= other for one, other in pairwise(values))
+        rising = all(one <= other for one, other in pairwise(values))
+        ways &= {way for way, holds in ((True, falling), (False, rising)) if holds}
+    return not ways
+
+
+def _heights(lists: Lists, row: Row) -> list[float]:
+    """What is known of a row's scores or ranks, in file order."""
+    if lists.judged:
+        items = list_in(row.columns, lists.columns.names["responses"]) or []
+        raw = [judgement_in(item, lists.judged) for item in items]
+    else:
+        raw = list_in(row.columns, lists.columns.names[JUDGED[lists.ranked]]) or []
+    return [number for value in raw if (number := lenient(value)) is not None]
+
+
+def lenient(value: object) -> float | None:
+    """The number, none where there is none or it can't be read."""
+    try:
+        return number_of(value, "")
+    except RowError:
+        return None
 
 
 def _beside(prompt: str) -> tuple[str, ...]:
@@ -100,10 +154,14 @@ def sentence(lists: Lists) -> str:
         text += f", its {what} in `{lists.judged}`"
     else:
         text += f", their {what}s in {held[what + 's']}"
+    second = ""
+    if lists.second:
+        where = held.get(lists.second, f"`{lists.second}`")
+        second = f", and {'scores' if lists.ranked else 'ranks'} in {where}"
     weight = f"; weight in {held['weight']}" if "weight" in held else ""
     system = f"; system text in {held['system']}" if "system" in held else ""
     others = f"; not used: {', '.join(map(quote, lists.others))}" if lists.others else ""
-    return f"{text}, the {best} is the best{others}{system}{weight}"
+    return f"{text}, the {best} is the best{second}{others}{system}{weight}"
 
 
 def list_in(columns: Mapping[str, object], column: str) -> list[object] | None:

@@ -9,6 +9,13 @@ from preftune.sources.pairs import Convert
 from preftune.sources.rows import Row
 from preftune.sources.thumbs import has_thumbs
 from preftune.sources.transcripts import is_transcript
+from preftune.sources.verdicts import (
+    SIDES,
+    Says,
+    meaning_of,
+    said_of_verdicts,
+    verdict_words,
+)
 from preftune.sources.words import JUDGEMENTS
 
 Found = tuple[Columns, str, Convert]
@@ -23,16 +30,50 @@ def find_pairs(names: Mapping[str, str], mapped: set[str], sample: Sequence[Row]
     """The layout of pairs; none where `chosen` and `rejected` are texts without any prompt."""
     prompt = preferred(PROMPTS, names, mapped)
     if prompt:
-        return _explicit(names, prompt, PAIR, JUDGEMENTS, sample)
-    columns = choose_columns(names, (*PAIR, *JUDGEMENTS, *_CONTEXT), sample)
-    both = " and ".join(f"`{names[word]}`" for word in PAIR)
-    if columns.kinds["chosen"] == "messages":
-        sentence = f"implicit prompt: messages in {both}, whose first common turns are the prompt"
-    elif _transcripts(columns, sample):
-        sentence = f"implicit prompt: transcripts in {both}, split by turns"
+        return _explicit(names, prompt, PAIR, (*JUDGEMENTS, "annotator"), sample)
+    columns = choose_columns(names, (*PAIR, *JUDGEMENTS, "annotator", *_CONTEXT), sample)
+    sentence = _implicit(columns, PAIR, sample)
+    return (columns, sentence + _beside(columns), pairs.implicit(columns)) if sentence else None
+
+
+def find_compared(
+    names: Mapping[str, str], mapped: set[str], sample: Sequence[Row], where: str
+) -> Found | None:
+    """The layout of two responses side by side; none where they are texts without any prompt.
+
+    Args:
+        names: Words to columns, as `with_verdicts` gives them.
+        mapped: The words that the user gave.
+        sample: The first rows.
+        where: The data, for messages.
+
+    Raises:
+        DataError: PT103, it is not clear what the verdicts mean.
+    """
+    judged = (*verdict_words(names), "annotator")
+    prompt = preferred(PROMPTS, names, mapped)
+    says = meaning_of(choose_columns(names, (*SIDES, *judged), sample), sample, where)
+    if prompt:
+        columns, sentence, convert = _explicit(names, prompt, SIDES, judged, sample, says=says)
     else:
-        return None
-    return columns, sentence + _beside(columns), pairs.implicit(columns)
+        columns = choose_columns(names, (*SIDES, *judged, *_CONTEXT), sample)
+        sentence = _implicit(columns, SIDES, sample)
+        convert = pairs.implicit(columns, SIDES, says)
+        if not sentence:
+            return None
+        sentence += _beside(columns)
+    sentence = f"two responses side by side: {sentence}{said_of_verdicts(columns, says)}"
+    return columns, sentence, convert
+
+
+def _implicit(columns: Columns, words: tuple[str, str], sample: Sequence[Row]) -> str:
+    """What is said of two columns that hold their prompt; nothing where they do not."""
+    both = " and ".join(f"`{columns.names[word]}`" for word in words)
+    if columns.kinds[words[0]] == "messages":
+        return f"implicit prompt: messages in {both}, whose first common turns are the prompt"
+    if _transcripts(columns, words[0], sample):
+        return f"implicit prompt: transcripts in {both}, split by turns"
+    return ""
 
 
 def find_responses(
@@ -66,6 +107,8 @@ def _explicit(
     answers: Sequence[str],
     judged: Sequence[str],
     sample: Sequence[Row],
+    *,
+    says: Says | None = None,
 ) -> Found:
     second = ("input",) if prompt == "instruction" else ()
     columns = choose_columns(names, (prompt, *second, *answers, *judged, *_CONTEXT), sample)
@@ -75,7 +118,7 @@ def _explicit(
     responses = " and ".join(held[word] for word in answers)
     if plain and _repeats(columns, prompt, answers, sample):
         sentence = f"text in {held[prompt]}; {responses} repeat it, and what follows is trained"
-        convert = pairs.repeated_text(columns, prompt, answers)
+        convert = pairs.repeated_text(columns, prompt, answers, says)
         return columns, sentence + _beside(columns), convert
     if prompt == "instruction":
         joined = f" and {held['input']}, joined by an empty line" if "input" in held else ""
@@ -88,7 +131,8 @@ def _explicit(
         if kinds[answers[0]] == "messages":
             sentence += ", without the turns that repeat the prompt"
     form = "text" if plain and "system" not in held else "chat"
-    return columns, sentence + _beside(columns), pairs.explicit(columns, prompt, answers, form)
+    convert = pairs.explicit(columns, prompt, answers, form, says)
+    return columns, sentence + _beside(columns), convert
 
 
 def _beside(columns: Columns) -> str:
@@ -108,8 +152,8 @@ def _repeats(columns: Columns, prompt: str, answers: Sequence[str], sample: Sequ
     return bool(whole) and all(text.startswith(row[0]) for row in whole for text in row[1:])
 
 
-def _transcripts(columns: Columns, sample: Sequence[Row]) -> bool:
+def _transcripts(columns: Columns, word: str, sample: Sequence[Row]) -> bool:
     """Whether at least half of the sampled texts begin like a transcript."""
-    values = [columns.get(row, "chosen") for row in sample]
+    values = [columns.get(row, word) for row in sample]
     texts = [value for value in values if isinstance(value, str)]
     return 2 * sum(map(is_transcript, texts)) >= len(texts) > 0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from preftune.records import Form, Group, Message, Rating, Relation, Response
 from preftune.sources.columns import PAIR, Columns
-from preftune.sources.judgements import judge_of
+from preftune.sources.judgements import Judge, judge_of
 from preftune.sources.rows import Row, RowError, quote
 from preftune.sources.thumbs import thumb_of
 from preftune.sources.transcripts import parse_transcript
@@ -16,29 +16,37 @@ from preftune.sources.turns import (
     split_last_answer,
     split_shared,
 )
+from preftune.sources.verdicts import Says, judge_verdicts
 
 Convert = Callable[[Row], Group]
 _Build = Callable[[Row, Turns, Mapping[str, Turns], Form], Group]
-"""From a row, its prompt and the response of each column, best first, to the group."""
+"""From a row, its prompt and the response of each column to the group."""
 
 
-def explicit(columns: Columns, prompt: str, answers: Sequence[str], form: Form) -> Convert:
-    """Rows with a prompt column: one response for each column of `answers`, best first."""
-    build = _builder(columns, len(answers))
+def explicit(
+    columns: Columns, prompt: str, answers: Sequence[str], form: Form, says: Says | None = None
+) -> Convert:
+    """Rows with a prompt column: one response for each column of `answers`.
+
+    They stand best first, or as they were shown where `says` tells what the verdicts mean.
+    """
+    build = _builder(columns, len(answers), says)
 
     def convert(row: Row) -> Group:
         question = columns.question(row, prompt)
         sides = [columns.answer(row, word) for word in answers]
         if any(side[0].role != "assistant" for side in sides):
-            question, sides = _after_repeated_prompt(columns, row, question, sides)
+            question, sides = _after_repeated_prompt(columns, row, question, answers, sides)
         return build(row, question, dict(zip(answers, sides, strict=True)), form)
 
     return convert
 
 
-def repeated_text(columns: Columns, prompt: str, answers: Sequence[str]) -> Convert:
+def repeated_text(
+    columns: Columns, prompt: str, answers: Sequence[str], says: Says | None = None
+) -> Convert:
     """Rows of plain text whose responses begin with the whole prompt: it is not trained."""
-    build = _builder(columns, len(answers))
+    build = _builder(columns, len(answers), says)
 
     def convert(row: Row) -> Group:
         question = columns.question(row, prompt)
@@ -55,10 +63,12 @@ def repeated_text(columns: Columns, prompt: str, answers: Sequence[str]) -> Conv
     return convert
 
 
-def implicit(columns: Columns) -> Convert:
+def implicit(
+    columns: Columns, answers: tuple[str, str] = PAIR, says: Says | None = None
+) -> Convert:
     """Rows with two whole conversations: the turns that they share are the prompt."""
-    transcripts = columns.kinds["chosen"] == "text"
-    build = _builder(columns, len(PAIR))
+    transcripts = columns.kinds[answers[0]] == "text"
+    build = _builder(columns, len(answers), says)
 
     def conversation(row: Row, word: str) -> Turns:
         if not transcripts:
@@ -66,10 +76,10 @@ def implicit(columns: Columns) -> Convert:
         return parse_transcript(columns.text(row, word), word)
 
     def convert(row: Row) -> Group:
-        chosen, rejected = conversation(row, "chosen"), conversation(row, "rejected")
-        shared, *sides = split_shared(chosen, rejected)
+        one, other = (conversation(row, word) for word in answers)
+        shared, *sides = split_shared(one, other, answers)
         question = columns.with_system(row, shared)
-        return build(row, question, dict(zip(PAIR, sides, strict=True)), "chat")
+        return build(row, question, dict(zip(answers, sides, strict=True)), "chat")
 
     return convert
 
@@ -90,11 +100,13 @@ def conversation(columns: Columns, word: str) -> Convert:
 
 
 def _after_repeated_prompt(
-    columns: Columns, row: Row, question: Turns, sides: Sequence[Turns]
+    columns: Columns, row: Row, question: Turns, words: Sequence[str], sides: Sequence[Turns]
 ) -> tuple[Turns, list[Turns]]:
     """Message lists that repeat the prompt, as UltraFeedback's do: what follows is the answer."""
     shared, *rest = (
-        split_first_answer(sides[0]) if len(sides) == 1 else split_shared(sides[0], sides[-1])
+        split_first_answer(sides[0])
+        if len(sides) == 1
+        else split_shared(sides[0], sides[1], (words[0], words[1]))
     )
     asked = [turn.content.strip() for turn in question if turn.role == "user"][-1:]
     said = {turn.content.strip() for turn in shared if turn.role == "user"}
@@ -104,9 +116,9 @@ def _after_repeated_prompt(
     return columns.with_system(row, shared), rest
 
 
-def _builder(columns: Columns, sides: int) -> _Build:
-    """What makes the group of a row with one response, or with two of which the first is better."""
-    judge = judge_of(columns)
+def _builder(columns: Columns, sides: int, says: Says | None = None) -> _Build:
+    """What makes the group of a row with one response or two, and their judgements."""
+    judge = judge_of(columns) if says is None else _judge_by(judge_verdicts(columns, says))
     labelled = "label" in columns.names
 
     def build(row: Row, question: Turns, answers: Mapping[str, Turns], form: Form) -> Group:
@@ -117,8 +129,8 @@ def _builder(columns: Columns, sides: int) -> _Build:
         if sides > 1:
             if checked[0] == checked[1]:
                 raise _identical(checked[0])
-            relation, *both = judge(row)
-            relations, ratings = (relation,), tuple(both)
+            relations, *both = judge(row)
+            ratings = tuple(both)
         return Group(
             prompt=prompt,
             responses=tuple(map(Response, checked, ratings)),
@@ -126,10 +138,15 @@ def _builder(columns: Columns, sides: int) -> _Build:
             source=row.place,
             form=form,
             weight=columns.weight(row),
+            shown=says is not None,
             metadata=columns.metadata(row),
         )
 
     return build
+
+
+def _judge_by(verdicts: Callable[[Row], tuple[Relation, ...]]) -> Judge:
+    return lambda row: (verdicts(row), None, None)
 
 
 def _identical(turns: Turns) -> RowError:

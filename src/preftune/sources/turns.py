@@ -114,7 +114,9 @@ def _no_answer_last(column: str, turns: Turns) -> RowError:
     return RowError(f"{column} ends with no assistant turn", f"its role is {turns[-1].role}")
 
 
-def split_shared(chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
+def split_shared(
+    chosen: Turns, rejected: Turns, words: tuple[str, str] = ("chosen", "rejected")
+) -> tuple[Turns, Turns, Turns]:
     """The turns that two conversations share at their start, and what follows in each.
 
     The boundary lies between turns, never inside one: `... blue` and `... black` share no
@@ -124,19 +126,19 @@ def split_shared(chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
         RowError: they are the same, one does not end with an answer, or they part at a turn that
             the assistant did not say, so the prompts differ.
     """
-    for word, turns in (("chosen", chosen), ("rejected", rejected)):
+    for word, turns in zip(words, (chosen, rejected), strict=True):
         if turns[-1].role != "assistant":
             raise _no_answer_last(word, turns)
     if chosen == rejected:
         raise RowError(
-            "identical responses", "chosen and rejected are the same conversation", broken=False
+            "identical responses", f"{' and '.join(words)} are the same conversation", broken=False
         )
     shared = 0
     for one, other in zip(chosen, rejected, strict=False):
         if one != other:
             roles = {one.role, other.role}
             if not roles <= {"assistant", "tool"}:
-                raise RowError("prompts differ", f"chosen and rejected part at turn {shared + 1}")
+                raise RowError("prompts differ", f"{' and '.join(words)} part at turn {shared + 1}")
             break
         shared += 1
     # One may go on where the other ends, or they part at a tool's output: step back to the

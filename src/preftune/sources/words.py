@@ -28,7 +28,11 @@ JUDGEMENTS = ("strength", "margin", "tie", "score_chosen", "score_rejected")
 LISTS = ("responses", "scores", "ranks")
 """Words for columns that hold several values, one for each response."""
 
-KNOWN = (*WORDS, *JUDGEMENTS, *LISTS, "weight")
+COMPARISONS = ("response_a", "response_b", "verdict", "annotator")
+"""Words for two responses side by side, in the order in which they were shown, and who said what
+of them; `annotator` may stand beside `chosen` and `rejected`, too."""
+
+KNOWN = (*WORDS, *JUDGEMENTS, *LISTS, *COMPARISONS, "weight")
 
 _SYNONYMS = {
     "rejected": "bad loser lose losing worse worst dispreferred unpreferred declined refused "
