@@ -23,7 +23,7 @@ class Exclusions:
         self.counts[exclusion.reason] += 1
         if exclusion.expected:
             return
-        self._codes.setdefault(exclusion.reason, _code(exclusion))
+        self._codes.setdefault(exclusion.reason, code_of(exclusion))
         first = self._first.setdefault(exclusion.reason, [])
         if len(first) < SHOWN:
             first.append(exclusion)
@@ -47,7 +47,8 @@ class Exclusions:
             )
 
 
-def _code(exclusion: Exclusion) -> str:
+def code_of(exclusion: Exclusion) -> str:
+    """The code of the finding on rows that are left out for such a reason."""
     if exclusion.broken:
         return "PC100"
     return "PC102" if exclusion.reason.startswith("identical") else "PC101"

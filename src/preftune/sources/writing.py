@@ -1,7 +1,7 @@
 """Write groups as rows that `read` reads back to the same groups."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import chain, islice
 from math import isfinite
@@ -68,20 +68,19 @@ def as_row(group: Group, needs: Needs | None = None) -> dict[str, object]:
     return row | _metadata(group.metadata, needs)
 
 
-def written(groups: Callable[[], Iterable[Group]]) -> Iterator[tuple[Group, str]]:
+def written(groups: Iterable[Group], needs: Needs) -> Iterator[tuple[Group, str]]:
     """Each group with its line of JSON, without the newline: read back, the file is the same.
 
     Each line is read back, in the layout that the first of them are read in, before it is given.
 
     Args:
-        groups: The groups from the first one on, each time it is called: once to find out which
-            columns they need, once to write them.
+        groups: The groups of one file.
+        needs: What all of them need columns for, together.
 
     Raises:
         DataError: PT108, a group reads back as another one.
     """
-    needs = needs_of(groups())
-    pairs = ((group, _line(group, needs)) for group in groups())
+    pairs = ((group, _line(group, needs)) for group in groups)
     first = list(islice(pairs, SAMPLE))
     if not first:
         return
@@ -107,7 +106,8 @@ def _check(group: Group, line: str, layout: Layout) -> None:
         back = layout.convert(_row(line))
     except RowError as fault:
         raise unwritable(group, f"read back it is refused: {fault.reason}") from fault
-    if replace(back, metadata={}) != replace(_winner_first(group), source="", metadata={}):
+    back = replace(back, metadata={}, shown=group.shown)  # which follows from other rows
+    if back != replace(_winner_first(group), source="", metadata={}):
         raise unwritable(group, "read back it is another one")
 
 
