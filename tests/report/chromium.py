@@ -7,6 +7,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+OPTIONS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-sync", "--disable-background-networking", "--disable-component-update",
+    "--hide-scrollbars", "--remote-debugging-pipe",
+]  # fmt: skip
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -21,15 +26,10 @@ class Browser:
     def __init__(self, binary: str, profile: Path) -> None:
         into, self._write = os.pipe()
         self._read, out = os.pipe()
-        options = (
-            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-            "--disable-background-networking --disable-component-update --hide-scrollbars "
-            "--remote-debugging-pipe"
-        ).split()
         # DevTools reads from descriptor 3 and writes to descriptor 4.
         shell = f'exec 3<&{into} 4>&{out}; exec "$0" "$@"'
         self._process = subprocess.Popen(
-            ["bash", "-c", shell, binary, *options, f"--user-data-dir={profile}", "about:blank"],
+            ["bash", "-c", shell, binary, *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
             pass_fds=(into, out),
             stderr=subprocess.DEVNULL,
         )

@@ -54,6 +54,12 @@ def browser(tmp_path_factory):
     browser.close()
 
 
+@pytest.fixture(scope="module")
+def real(shared):
+    """Two hundred rows of a real file."""
+    return check(str(shared / "data" / "hh-harmless" / "train.jsonl.gz"), limit=200)
+
+
 def opened(browser, examination, path):
     write_examination(examination, path)
     browser.open(path.as_uri())
@@ -99,9 +105,8 @@ def test_the_same_text_unescaped_is_noticed(browser, tmp_path, text):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_all_text_has_the_contrast_that_wcag_asks_for(browser, tmp_path, shared, dark):
+def test_all_text_has_the_contrast_that_wcag_asks_for(browser, tmp_path, real, dark):
     browser.look(1280, dark=dark)
-    real = check(str(shared / "data" / "hh-harmless" / "train.jsonl.gz"), limit=200)
     for examination in (examined(*many(9)), examined(), hostile(), real):
         opened(browser, examination, tmp_path / "page.html")
         browser.run("document.querySelectorAll('details').forEach(one => { one.open = true })")
@@ -111,9 +116,8 @@ def test_all_text_has_the_contrast_that_wcag_asks_for(browser, tmp_path, shared,
 
 
 @pytest.mark.parametrize("width", [375, 768, 1280])
-def test_the_page_fits_the_window(browser, tmp_path, shared, width):
+def test_the_page_fits_the_window(browser, tmp_path, real, width):
     browser.look(width)
-    real = check(str(shared / "data" / "hh-harmless" / "train.jsonl.gz"), limit=200)
     for examination in (examined(*many(60)), hostile(), real):
         opened(browser, examination, tmp_path / "page.html")
         assert browser.run("innerWidth") == width

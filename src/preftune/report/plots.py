@@ -31,7 +31,7 @@ class Plot:
     name: str
     title: str
     sentence: str
-    drawing: Markup = Markup()
+    drawing: Markup | None = None
     table: Table | None = None
     wide: bool = False
 
