@@ -130,3 +130,16 @@ def test_tiny_values_have_an_interval_too():
     found, plain = bootstrap_mean(tiny), bootstrap_mean(tiny * 1e110)
     assert found.low * 1e110 == pytest.approx(plain.low)
     assert found.high * 1e110 == pytest.approx(plain.high)
+
+
+def test_rows_that_stand_for_many_units_give_the_interval_of_the_units():
+    values = np.array([0.0, 1.0, 5.0])
+    times = np.array([40, 30, 7])
+    whole = bootstrap_means(np.repeat(values, times)[:, None], lambda means: means[..., 0])
+    short = bootstrap_means(values[:, None], lambda means: means[..., 0], times=times)
+    assert short.n == whole.n == 77
+    assert short.value == pytest.approx(whole.value, abs=1e-12)
+    assert (short.low, short.high) == pytest.approx((whole.low, whole.high), abs=0.03)
+    for wrong in ([1, 0, 1], [1, 1]):
+        with pytest.raises(ValueError, match="one unit or more"):
+            bootstrap_means(values[:, None], lambda means: means[..., 0], times=wrong)

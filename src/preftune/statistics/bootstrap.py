@@ -95,6 +95,7 @@ def bootstrap_means(
     columns: ArrayLike,
     statistic: Callable[[Floats], Floats],
     *,
+    times: ArrayLike | None = None,
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -104,17 +105,27 @@ def bootstrap_means(
     Args:
         columns: Shape (unit, column): what was measured on each independent unit.
         statistic: Maps means of shape (..., column) to values of shape (...).
+        times: How many units have the values of each row, whole numbers above 0, shape (row,):
+            what many units share is then drawn at once. By default each row is one unit.
 
     Raises:
-        ValueError: as `bootstrap_mean`.
+        ValueError: as `bootstrap_mean`, or a number of times is below 1.
     """
     data = np.asarray(columns, np.float64)
-    _check(data, confidence, resamples)
-    units = len(data)
-    value = float(statistic(data.mean(0)))
-    draws = np.sort(statistic(_resampled_means(data, resamples, np.random.default_rng(seed))))
-    left_out = statistic((data.sum(0) - data) / (units - 1))
-    low, high = _bca(draws, value, left_out, confidence)
+    often = np.ones(len(data), np.int64) if times is None else np.asarray(times, np.int64)
+    _check(data, often, confidence, resamples)
+    units = int(often.sum())
+    random = np.random.default_rng(seed)
+    total = often @ data
+    value = float(statistic(total / units))
+    means = (
+        _resampled_means(data, resamples, random)
+        if times is None
+        else random.multinomial(units, often / units, size=resamples) @ data / units
+    )
+    draws = np.sort(statistic(means))
+    left_out = statistic((total - data) / (units - 1))
+    low, high = _bca(draws, value, left_out, often, confidence)
     return Estimate(value, min(low, value), max(high, value), units, confidence)
 
 
@@ -133,28 +144,32 @@ def _resampled_means(data: Floats, resamples: int, random: np.random.Generator) 
     return np.concatenate(parts)
 
 
-def _bca(draws: Floats, value: float, left_out: Floats, confidence: float) -> tuple[float, float]:
+def _bca(
+    draws: Floats, value: float, left_out: Floats, often: NDArray[np.int64], confidence: float
+) -> tuple[float, float]:
     """Percentiles of the sorted draws, corrected for bias and for skew (acceleration)."""
     rounding = 1e-9 * (draws[-1] - draws[0])  # equal means may differ in their last bits
     below = np.sum(draws < value - rounding) + np.sum(draws <= value + rounding)
     below = below / (2 * len(draws))
     bias = norm.ppf(np.clip(below, 1 / len(draws), 1 - 1 / len(draws)))
-    influence = left_out.mean() - left_out
+    influence = np.average(left_out, weights=often) - left_out
     largest = np.abs(influence).max()
     influence = influence / largest if largest > 0 else influence  # else tiny values underflow
-    spread = float(np.sum(influence**2))
-    acceleration = 0.0 if spread == 0 else float(np.sum(influence**3)) / (6 * spread**1.5)
+    spread = float(often @ influence**2)
+    acceleration = 0.0 if spread == 0 else float(often @ influence**3) / (6 * spread**1.5)
     ends = norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2])
     shifted = bias + (bias + ends) / (1 - acceleration * (bias + ends))
     low, high = np.quantile(draws, norm.cdf(shifted))
     return float(low), float(high)
 
 
-def _check(data: Floats, confidence: float, resamples: int) -> None:
+def _check(data: Floats, often: NDArray[np.int64], confidence: float, resamples: int) -> None:
     if data.ndim != 2:
         raise ValueError(f"One value per unit is needed, got an array of shape {data.shape[:-1]}.")
-    if len(data) < 2:
-        raise ValueError(f"An interval needs at least two units, got {len(data)}.")
+    if often.shape != data.shape[:1] or (often < 1).any():
+        raise ValueError("Each row stands for one unit or more.")
+    if often.sum() < 2:
+        raise ValueError(f"An interval needs at least two units, got {often.sum()}.")
     if not np.isfinite(data).all():
         raise ValueError("The values must be finite.")
     if not 0 < confidence < 1:
