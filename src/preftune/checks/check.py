@@ -6,6 +6,8 @@ from typing import Literal
 
 from preftune.checks.cases import Check
 from preftune.checks.examine import gather, run_checks
+from preftune.checks.formatting import Formatting
+from preftune.checks.shortcuts import Shortcuts
 from preftune.records import Examination, Exclusion, Group, Silent, Watch
 from preftune.sources import Stream, stream
 
@@ -71,4 +73,7 @@ def check_groups(groups: Sequence[Group], exclusions: Sequence[Exclusion] = ()) 
 
 def checks_of(depth: Depth) -> list[Check]:
     """Fresh checks, in the order in which their findings are told."""
-    return []
+    return [
+        Shortcuts(),
+        Formatting(),
+    ]
