@@ -9,21 +9,6 @@ from preftune.records import Group, Message, Rating, Relation, Response, Severit
 from preftune.sources import stream
 
 FILLER = "the quick brown fox jumps over a lazy dog and runs away from it"
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "jumps",
-    "over",
-    "a",
-    "lazy",
-    "dog",
-    "and",
-    "runs",
-    "away",
-    "from",
-    "it",
-]
 
 
 def examined(groups):
