@@ -7,7 +7,9 @@ from typing import Literal
 from preftune.checks.cases import Check
 from preftune.checks.examine import gather, run_checks
 from preftune.checks.formatting import Formatting
+from preftune.checks.rows import RowFaults
 from preftune.checks.shortcuts import Shortcuts
+from preftune.checks.sides import Sides
 from preftune.records import Examination, Exclusion, Group, Silent, Watch
 from preftune.sources import Stream, stream
 
@@ -74,6 +76,8 @@ def check_groups(groups: Sequence[Group], exclusions: Sequence[Exclusion] = ()) 
 def checks_of(depth: Depth) -> list[Check]:
     """Fresh checks, in the order in which their findings are told."""
     return [
+        RowFaults(),
+        Sides(),
         Shortcuts(),
         Formatting(),
     ]

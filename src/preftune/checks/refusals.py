@@ -77,7 +77,7 @@ _OTHERS = (
     r"je ne (?:peux|suis) (?:malheureusement )?pas (?:en mesure de )?(?:(?:vous|t'|te) ?)?(?:aider|"
     r"fournir|répondre|donner|créer|écrire)",
     r"en tant qu(?:e |')[^.!?]{3,60}je ne (?:peux|suis) pas",
-    r"(?:lo siento|lo lamento|disculpa|perdón)[^.!?]{0,20}\bno (?:puedo|me es posible|tengo acceso)",
+    r"(?:lo siento|lo lamento|disculpa|perdón)[^.!?]{0,20}\bno (?:puedo|me es posible)",
     r"no puedo (?:ayudar|proporcionar|responder|crear|escribir|cumplir|ofrecer)",
     r"como (?:una? )?(?:modelo de lengua|ia\b|inteligencia)[^.!?]{0,60}\b(?:no puedo|não posso)",
     r"(?:desculpe|sinto muito|lamento|me desculpe)[^.!?]{0,20}\bnão (?:posso|consigo)",
@@ -100,6 +100,18 @@ _OTHERS = (
     r"(?:मुझे खेद है|क्षमा करें|माफ़ करें)[^।!?]{0,60}नहीं",
 )
 REFUSAL = re.compile(
-    f"{_LEAD}(?:{'|'.join(_ENGLISH)})|{'|'.join(_OTHERS)}",
+    f"{_LEAD}(?:{_SORRY})?(?:{'|'.join(_ENGLISH)})|{'|'.join(_OTHERS)}",
 )
 """To be matched at the beginning of a sentence."""
+_SAID = (
+    "n't, not,cannot,cant ,unable,unwilling,refuse,decline,never,illegal,ethical,appropriate,"
+    "comfortable,against,wrong,irresponsible,nothing,nicht,keine,ik kan, pas ,no pued,non posso,"
+    "non sono"
+)
+HINTS = tuple(_SAID.split(","))
+"""Refusals in languages that can do with ASCII hold one of these: most answers hold none."""
+_SAID_ELSEWHERE = (
+    "não,no me es,nie mog,üzgün, не ,不能,无法,無法,不可以,ません,できない,かねます,죄송,لا ,नहीं"
+)
+FOREIGN_HINTS = tuple(_SAID_ELSEWHERE.split(","))
+"""The same for the others."""
