@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preftune.errors import DataError
 from preftune.records import Exclusion
-from preftune.sources.jsonl import jsonl_rows
+from preftune.sources.jsonl import MOST_BLANK, jsonl_rows
 from preftune.sources.rows import Row
+from preftune.sources.strict_json import MAX_VALUES
+from tests.sources.mutators import MUTATORS
 
 LIMIT = 1_000_000
 
@@ -88,47 +91,36 @@ def test_blank_lines_at_the_end_are_nothing_and_others_are_rejected():
     assert read(b"\xef\xbb\xbf\n") == []
 
 
+def test_blank_lines_without_end_are_refused():
+    blank = b"\n" * MOST_BLANK
+    assert len(read(b'{"a": 1}\n' + blank + b'{"a": 2}')) == MOST_BLANK + 2
+    with pytest.raises(DataError) as caught:
+        read(b'{"a": 1}\n\n' + blank)
+    assert (caught.value.code, caught.value.where) == ("PT101", f"f.jsonl:{MOST_BLANK + 2}")
+
+
+def test_a_line_of_nothing_but_brackets_is_rejected_before_it_fills_the_memory():
+    line = b'{"a": [' + b"[]," * MAX_VALUES + b"[]]}"
+    (rejected,) = read(line)
+    assert rejected.reason == "too many values"
+    commas = json.dumps({"a": "well, " * 500_000}).encode()
+    assert isinstance(read(commas)[0], Row)
+
+
 def test_a_depth_of_one_hundred_is_read():
     deep = b'{"a": ' + b"[" * 98 + b"]" * 98 + b"}"
     wide = b'{"a": [' + b"[]," * 500 + b"[]]}"
     assert all(isinstance(item, Row) for item in read(deep + b"\n" + wide))
 
 
-def _mutators():
-    """Ways in which lines get broken, each from bytes to bytes."""
-    return [
-        lambda line, rng: line[: rng.randrange(len(line) + 1)],
-        lambda line, rng: line[rng.randrange(len(line) + 1) :],
-        lambda line, rng: _insert(line, rng, bytes([rng.randrange(256)])),
-        lambda line, rng: _insert(line, rng, b"\xff\xfe"),
-        lambda line, rng: _insert(line, rng, b"NaN"),
-        lambda line, rng: _insert(line, rng, b"1e999"),
-        lambda line, rng: _insert(line, rng, rb"\ud800"),
-        lambda line, rng: _insert(line, rng, b'"'),
-        lambda line, rng: _insert(line, rng, "\u2028\u0085".encode()),
-        lambda line, rng: _insert(line, rng, b"[" * rng.randrange(3000)),
-        lambda line, rng: _insert(line, rng, b"9" * rng.randrange(6000)),
-        lambda line, rng: line.replace(b'"chosen"', b'"prompt"'),
-        lambda line, rng: rng.choice([b"null", b"[]", b"7", b"", b"  ", b'""', b"{}"]),
-        lambda line, rng: line + line,
-        lambda line, rng: b"\xef\xbb\xbf" + line + b"\r",
-    ]
-
-
-def _insert(line: bytes, rng: random.Random, piece: bytes) -> bytes:
-    at = rng.randrange(len(line) + 1)
-    return line[:at] + piece + line[at:]
-
-
 def test_ten_thousand_mutated_lines_are_all_read_or_rejected_with_their_place():
     rng = random.Random(0)
-    mutators = _mutators()
     lines = []
     for number in range(10_000):
         row = {"prompt": f"p{number}é", "chosen": "yes 😀", "score": 0.5, "turns": [{"role": "u"}]}
         line = json.dumps(row, ensure_ascii=bool(number % 2)).encode()
         for _ in range(number % 3):
-            line = rng.choice(mutators)(line, rng).replace(b"\n", b" ")
+            line = rng.choice(MUTATORS)(line, rng).replace(b"\n", b" ")
         lines.append(line)
     lines.append(b'{"last": "line"}')
     items = read(b"\n".join(lines), limit=5_000)

@@ -1,9 +1,11 @@
 import io
 import tracemalloc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preftune.errors import DataError
 from preftune.sources.lines import CHUNK, split_lines
 
 
@@ -67,3 +69,11 @@ def test_a_line_over_the_limit_is_never_held():
         tracemalloc.stop()
     assert (long.size, long.data, last.data) == (100 * CHUNK, None, b"last")
     assert peak < 6 * CHUNK
+
+
+def test_a_line_that_does_not_end_is_refused_before_all_of_it_was_read():
+    stream = Endless(1000 * CHUNK)
+    with pytest.raises(DataError) as caught:
+        list(split_lines(stream, limit=CHUNK, name="f", endless=20 * CHUNK))
+    assert (caught.value.code, caught.value.where) == ("PT107", "f:1")
+    assert stream.left > 970 * CHUNK

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import IO
 
 from preftune.errors import ConfigError, DataError
-from preftune.sources.arrays import json_rows
+from preftune.sources.arrays import JSON_LIMIT, json_rows
 from preftune.sources.hub import is_repository, is_saved_folder, open_hub
 from preftune.sources.jsonl import jsonl_rows
-from preftune.sources.parquet import parquet_rows
+from preftune.sources.parquet import BASE_BUDGET, GROWTH, parquet_rows
 from preftune.sources.rows import Item, Opened
 from preftune.sources.tables import table_rows
 
@@ -105,7 +105,9 @@ def _open_file(path: Path, name: str) -> Opened:
         return Opened(parquet_rows(path, name), lambda: fingerprint)
     if ending == ".json":
         with path.open("rb") as file:
-            items, note = json_rows(Unpacked(file, name, _is_gzip(start)), name)
+            budget = BASE_BUDGET + GROWTH * path.stat().st_size
+            limit = min(JSON_LIMIT, budget) if _is_gzip(start) else JSON_LIMIT
+            items, note = json_rows(Unpacked(file, name, _is_gzip(start)), name, limit=limit)
         return Opened(items, lambda: fingerprint, note)
     return Opened(_stream(path, name, ending, _is_gzip(start)), lambda: fingerprint)
 

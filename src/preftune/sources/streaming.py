@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
+from typing import cast
 
 from preftune.errors import ConfigError, DataError
 from preftune.records import Exclusion, Group
@@ -12,6 +13,8 @@ from preftune.sources.rows import Item, Row, RowError
 
 SAMPLE = 100
 """Rows whose columns decide the layout."""
+_MOST_BEFORE = 10_000
+"""Lines among which they are looked for."""
 
 
 @dataclass(slots=True)
@@ -59,6 +62,8 @@ def stream(
     opened = open_data(path_or_hub, split)
     items = islice(opened.items, limit)
     first, rows = _sample(items)
+    if not rows and len(first) == _MOST_BEFORE:
+        raise _no_row(cast("Exclusion", first[0]))
     if not first:
         raise _empty(path_or_hub)
     layout = find_layout(rows, mapping, path_or_hub) if rows else None
@@ -68,10 +73,10 @@ def stream(
 
 
 def _sample(items: Iterator[Item]) -> tuple[list[Item], list[Row]]:
-    """The first items, up to and with the hundredth row that could be parsed."""
+    """The first items, up to and with the hundredth row that could be parsed, if it comes soon."""
     first: list[Item] = []
     rows: list[Row] = []
-    for item in items:
+    for item in islice(items, _MOST_BEFORE):
         first.append(item)
         if isinstance(item, Row):
             rows.append(item)
@@ -98,6 +103,16 @@ def _group(layout: Layout, row: Row) -> Group | Exclusion:
         return layout.convert(row)
     except RowError as fault:
         return Exclusion(row.place, fault.reason, fault.detail, fault.broken)
+
+
+def _no_row(first: Exclusion) -> DataError:
+    return DataError(
+        "PT101",
+        f"none of the first {_MOST_BEFORE:,} lines holds a row; the first: {first.reason}",
+        why="the file is of another kind than its name says.",
+        fix="give it the right ending, or look how it was made.",
+        where=first.source,
+    )
 
 
 def _empty(name: str) -> DataError:

@@ -12,6 +12,9 @@ from preftune.sources.rows import quote
 
 MAX_DEPTH = 100
 MAX_DIGITS = 300
+MAX_VALUES = 4_000_000
+"""Values in one row: two bytes each in the file, and a hundred in memory."""
+_LARGE = 1 << 20
 
 
 class Fault(NamedTuple):
@@ -44,6 +47,8 @@ class StrictDecoder:
     def decode(self, text: str) -> tuple[object, Fault | None]:
         """The value of a whole text and what is wrong with it."""
         self._faults.clear()
+        if len(text) > _LARGE and sum(map(text.count, "[{,:")) > MAX_VALUES:
+            return None, Fault("too many values", f"more than {MAX_VALUES:,}")
         try:
             value: object = self._decoder.decode(text)
         except json.JSONDecodeError as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from preftune.errors import DataError
 from preftune.records import Exclusion
-from preftune.sources.jsonl import BOM
+from preftune.sources.jsonl import BOM, refuse_blanks
 from preftune.sources.lines import LINE_LIMIT, ByteStream, Line, split_lines
 from preftune.sources.rows import Item, Row
 
@@ -44,7 +44,7 @@ def table_rows(
     """
     # The module's own limit of 128 KiB is process-wide and too small for long responses.
     csv.field_size_limit(max(csv.field_size_limit(), limit))
-    text = _Text(split_lines(stream, limit=limit))
+    text = _Text(split_lines(stream, limit=limit, name=name))
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     header = _header(reader, name)
     if header is None:
@@ -62,6 +62,7 @@ def table_rows(
         else:
             if not fields:
                 blank.append(Exclusion(place, "blank line", "no row on this line"))
+                refuse_blanks(len(blank), place)
                 continue
             item = _row(header, fields, place)
         yield from blank
