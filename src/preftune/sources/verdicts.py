@@ -14,16 +14,16 @@ SIDES = ("response_a", "response_b")
 _FIRST, _SECOND, _TIE = range(3)
 _STEMS = ("response", "answer", "output", "completion", "generation", "conversation", "human_ref")
 _ENDINGS = (("_a", "_b"), ("_A", "_B"), ("A", "B"), ("_1", "_2"), ("1", "2"), ("_0", "_1"))
-_SPELLINGS = (
+SPELLINGS = (
     *((stem + one, stem + other) for stem in _STEMS for one, other in _ENDINGS),
     ("a1", "a2"),
 )
-_VERDICTS = (
+VERDICTS = (
     "verdict", "winner", "preference", "preferred", "choice", "label", "labels", "judgement",
     "judgment",
 )  # fmt: skip
-_NUMBERED = re.compile(r"(annotator|annotation|rater|worker|judge|verdict|vote|label)_?\d+")
-_ANNOTATORS = ("annotator", "annotator_id", "worker", "worker_id", "rater", "rater_id")
+NUMBERED = re.compile(r"(annotator|annotation|rater|worker|judge|verdict|vote|label)_?\d+")
+ANNOTATORS = ("annotator", "annotator_id", "worker", "worker_id", "rater", "rater_id")
 _LONGEST = 100  # of a verdict or a name, in characters
 
 _WORDS = {
@@ -66,7 +66,7 @@ def with_verdicts(
     found = {**names, **dict(zip(SIDES, sides, strict=True))}
     verdicts = verdicts_in(found, mapped, sample)
     if len(verdicts) != 1:
-        numbered = [column for column in verdicts if _NUMBERED.fullmatch(column)]
+        numbered = [column for column in verdicts if NUMBERED.fullmatch(column)]
         if len(numbered) < 2 or len(numbered) < len(verdicts):
             return None
     found = {word: column for word, column in found.items() if column not in verdicts}
@@ -81,7 +81,7 @@ def sides_in(names: Mapping[str, str], sample: Sequence[Row]) -> tuple[str, str]
         return names["response_a"], names["response_b"]
     taken = set(names.values())
     columns = {column for row in sample for column, value in row.columns.items() if value}
-    return next((both for both in _SPELLINGS if columns.issuperset(both) and not taken & {*both}),
+    return next((both for both in SPELLINGS if columns.issuperset(both) and not taken & {*both}),
                 None)  # fmt: skip
 
 
@@ -90,9 +90,9 @@ def verdicts_in(names: Mapping[str, str], mapped: set[str], sample: Sequence[Row
     if "verdict" in mapped:
         return [names["verdict"]]
     sides = (names["response_a"], names["response_b"])
-    known = [name for name in _VERDICTS if _mostly_verdicts(name, sides, sample)]
+    known = [name for name in VERDICTS if _mostly_verdicts(name, sides, sample)]
     present = dict.fromkeys(column for row in sample for column in row.columns)
-    numbered = [name for name in present if _NUMBERED.fullmatch(name) and name not in sides]
+    numbered = [name for name in present if NUMBERED.fullmatch(name) and name not in sides]
     if not known:
         known = [name for name in numbered if _mostly_verdicts(name, sides, sample)]
     kept = {column for word, column in names.items() if word in mapped}
@@ -101,7 +101,7 @@ def verdicts_in(names: Mapping[str, str], mapped: set[str], sample: Sequence[Row
 
 def with_annotator(names: Mapping[str, str], sample: Sequence[Row]) -> dict[str, str]:
     """The words for columns, with `annotator` where a column of such a name holds names."""
-    free = [name for name in _ANNOTATORS if name not in names.values()]
+    free = [name for name in ANNOTATORS if name not in names.values()]
     column = next((name for name in free if _mostly_names(name, sample)), None)
     return {**names, **({"annotator": column} if column and "annotator" not in names else {})}
 
@@ -209,8 +209,7 @@ def said_of_verdicts(columns: Columns, says: Says) -> str:
     if 1 in says:
         numbers = " (1 the first, 2 the second, 0 a tie)" if 2 in says else " (0 or 1)"
     each = ", each column an annotator" if held[1:] else ""
-    who = f"; annotator in `{columns.names['annotator']}`" if "annotator" in columns.names else ""
-    return f"; verdicts in {listed}{numbers}{each}{who}"
+    return f"; verdicts in {listed}{numbers}{each}"
 
 
 def judge_verdicts(columns: Columns, says: Says) -> Callable[[Row], tuple[Relation, ...]]:

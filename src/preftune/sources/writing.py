@@ -1,17 +1,18 @@
 """Write groups as rows that `read` reads back to the same groups."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from math import isfinite
 from typing import cast
 
-from preftune.records import Group, Message, Rating
+from preftune.records import Group, Message, Rating, Relation
 from preftune.sources.layouts import Layout, find_layout
 from preftune.sources.rows import Row, RowError
 from preftune.sources.streaming import SAMPLE
 from preftune.sources.strict_json import StrictDecoder
+from preftune.sources.verdicts import SIDES
 from preftune.sources.written import Needs, needs_of, unwritable
 
 _BARE = Rating()
@@ -23,16 +24,20 @@ def as_row(group: Group, needs: Needs | None = None) -> dict[str, object]:
     | group | columns |
     |---|---|
     | pair | `prompt`, `chosen`, `rejected`; where needed `score_chosen` and `score_rejected`, |
-    | | `margin`, `strength`, `tie`, `weight` |
+    | | `margin`, `strength`, `tie`, `annotator` |
     | single response | `prompt`, `completion`, and `label` for a thumb |
-    | rated or ranked responses | `prompt`, `responses`, and `scores` or `ranks` |
+    | two responses side by side | `prompt`, `response_a`, `response_b`, `verdict` and where |
+    | | needed `annotator`; or a column for each of several annotators |
+    | rated or ranked responses | `prompt`, `responses`, `scores` or `ranks` or both |
 
-    Conversations are written as messages, texts to continue as text. Metadata stand beside them
-    under their own names; one that would be read as more than metadata is called `original_NAME`.
-    A pair comes back with the chosen response first. `source` is not written.
+    Beside them stands `weight` where needed. Conversations are written as messages, texts to
+    continue as text. Metadata stand there under their own names; what would be read as more than
+    metadata is called `original_NAME`. A pair comes back with the chosen response first. `source`
+    is not written.
 
     Args:
-        group: What `read` gives, or like it: a judgement for each group at most.
+        group: What `read` gives, or like it: with several judgements only where they are of two
+            responses side by side, by annotators whose names are columns, such as `annotator1`.
         needs: What the groups of the file need columns for, together; by default those of this
             one: right for a file of one row, or of groups that are alike.
 
@@ -49,20 +54,17 @@ def as_row(group: Group, needs: Needs | None = None) -> dict[str, object]:
     needs = needs or needs_of([group])
     row = _prompt(group, needs)
     sides = [_answer(response.turns, group, needs) for response in group.responses]
+    ratings = [response.rating or _BARE for response in group.responses]
     if needs.kind == "pair":
         row |= _judged(group, sides, needs)
+    elif needs.kind == "comparison":
+        row |= dict(zip(SIDES, sides, strict=True)) | _verdicts(group.relations, needs)
     elif needs.kind == "response":
-        row["completion"] = sides[0]
-        if needs.labels:
-            row["label"] = (group.responses[0].rating or _BARE).good
+        row |= {"completion": sides[0]} | ({"label": ratings[0].good} if needs.labels else {})
     else:
-        ratings = [response.rating or _BARE for response in group.responses]
         row["responses"] = sides
-        row |= (
-            {"ranks": [rating.rank for rating in ratings]}
-            if needs.ranks
-            else {"scores": [rating.score for rating in ratings]}
-        )
+        row |= {"scores": [rating.score for rating in ratings]} if needs.scores else {}
+        row |= {"ranks": [rating.rank for rating in ratings]} if needs.ranks else {}
     if needs.weight:
         row["weight"] = group.weight
     return row | _metadata(group.metadata, needs)
@@ -84,9 +86,9 @@ def written(groups: Iterable[Group], needs: Needs) -> Iterator[tuple[Group, str]
     first = list(islice(pairs, SAMPLE))
     if not first:
         return
-    layout = find_layout([_row(line) for _, line in first], None, "the copy")
+    layout = find_layout([_row(group, line) for group, line in first], None, "the copy")
     for group, line in chain(first, pairs):
-        _check(group, line, layout)
+        _check(group, line, layout, needs)
         yield group, line
 
 
@@ -94,21 +96,28 @@ def _line(group: Group, needs: Needs) -> str:
     return json.dumps(as_row(group, needs), ensure_ascii=False, allow_nan=False, default=str)
 
 
-def _row(line: str) -> Row:
+def _row(group: Group, line: str) -> Row:
     value, fault = StrictDecoder().decode(line)
     if fault:
-        raise RowError(fault.reason, fault.detail)
+        raise unwritable(group, f"read back it is refused: {fault.reason}")
     return Row("", cast("dict[str, object]", value))
 
 
-def _check(group: Group, line: str, layout: Layout) -> None:
+def _check(group: Group, line: str, layout: Layout, needs: Needs) -> None:
     try:
-        back = layout.convert(_row(line))
+        back = layout.convert(_row(group, line))
     except RowError as fault:
         raise unwritable(group, f"read back it is refused: {fault.reason}") from fault
-    back = replace(back, metadata={}, shown=group.shown)  # which follows from other rows
-    if back != replace(_winner_first(group), source="", metadata={}):
+    if needs.kind == "list":
+        back = replace(back, shown=group.shown)  # which follows from other rows
+    if _bare(back) != _bare(group if group.shown else _winner_first(group)):
         raise unwritable(group, "read back it is another one")
+
+
+def _bare(group: Group) -> Group:
+    """What must be the same. Annotators judged side by side, so in no order."""
+    relations = tuple(sorted(group.relations, key=lambda relation: relation.annotator))
+    return replace(group, relations=relations, source="", metadata={})
 
 
 def _winner_first(group: Group) -> Group:
@@ -158,16 +167,28 @@ def _judged(group: Group, sides: Sequence[object], needs: Needs) -> dict[str, ob
         row["strength"] = 0.5 if relation.tie else relation.strength
     if needs.tie:
         row["tie"] = relation.tie
-    return row
+    return row | ({"annotator": relation.annotator} if needs.annotators else {})
+
+
+def _verdicts(relations: Sequence[Relation], needs: Needs) -> dict[str, object]:
+    said = {
+        relation.annotator: "tie" if relation.tie else "ab"[relation.winner]
+        for relation in relations
+    }
+    if needs.several:
+        return {name: said.get(name) for name in needs.columns}
+    ((annotator, verdict),) = said.items()
+    row: dict[str, object] = {"verdict": verdict}
+    return row | ({"annotator": annotator} if needs.annotators else {})
 
 
 def _metadata(metadata: Mapping[str, object], needs: Needs) -> dict[str, object]:
-    return {_free(name, metadata, needs.taken): _finite(metadata[name]) for name in metadata}
+    return {_free(name, metadata, needs): _finite(metadata[name]) for name in metadata}
 
 
-def _free(name: str, metadata: Mapping[str, object], taken: Set[str]) -> str:
+def _free(name: str, metadata: Mapping[str, object], needs: Needs) -> str:
     free = name
-    while free in taken or (free != name and free in metadata):
+    while needs.is_taken(free) or (free != name and free in metadata):
         free = f"original_{free}"
     return free
 

@@ -6,19 +6,25 @@ from typing import Literal
 
 from preftune.errors import DataError
 from preftune.records import Group, Rating, Relation
-from preftune.sources import judgements, lists
+from preftune.sources import judgements, lists, verdicts
 from preftune.sources.columns import PAIR
 from preftune.sources.streaming import SAMPLE
 
-Kind = Literal["pair", "response", "list"]
+Kind = Literal["pair", "comparison", "response", "list"]
 
 _BARE = Rating()
 _SCORES = {name for pair in judgements.SPELLINGS for name in pair}
 _RESPONSES = set(lists.SPELLINGS["responses"])
+_FIRST_SIDES = {first for first, _ in verdicts.SPELLINGS}
+_JUDGED = {"strength", "margin", "tie", "is_tie", "status", *_SCORES}
 _TAKEN = {
-    "pair": {"system", "weight", "strength", "margin", "tie", "is_tie", "status", *PAIR, *_SCORES},
-    "response": {"system", "label", "messages", "conversations", *PAIR, *_RESPONSES, "completion"},
-    "list": {"system", "weight", *PAIR, *_RESPONSES, *lists.SPELLINGS["scores"]},
+    "pair": {"system", "weight", *PAIR, *_JUDGED, *verdicts.ANNOTATORS},
+    "comparison": {"system", "weight", *PAIR, *verdicts.SIDES, *verdicts.VERDICTS}
+    | {*verdicts.ANNOTATORS},
+    "response": {"system", "label", "messages", "conversations", "completion"}
+    | {*PAIR, *_RESPONSES, *_FIRST_SIDES},
+    "list": {"system", "weight", *PAIR, *_RESPONSES, *_FIRST_SIDES}
+    | {*lists.SPELLINGS["scores"], *lists.SPELLINGS["ranks"]},
 }
 """Names that would be read as more than metadata beside the columns of each kind."""
 
@@ -43,9 +49,16 @@ class Needs:
     strength: bool = False
     tie: bool = False
     weight: bool = False
+    annotators: set[str] = field(default_factory=set[str])
+    """Who judged, where the judgements say so."""
+    several: bool = False
+    """Some rows hold judgements of several annotators: each has a column of his own."""
     seen: int = 0
-    taken: set[str] = field(default_factory=lambda: {"prompt"})
-    """Names that metadata can't have."""
+    _taken: set[str] = field(default_factory=lambda: {"prompt"})
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a metadata column of this name would be read as more."""
+        return name in self._taken or (self.several and _is_numbered(name))
 
     def see(self, group: Group) -> None:
         """Take in one more group.
@@ -58,7 +71,7 @@ class Needs:
             raise unwritable(group, f"it is a {kind}, and those before it are {self.kind}s")
         if self.kind is None:
             self.kind = kind
-            self.taken |= _TAKEN[kind]
+            self._taken |= _TAKEN[kind]
         if self.seen < SAMPLE and group.form == "text":
             self.plain = self.plain or not _all_repeat(group)
         self.seen += 1
@@ -66,8 +79,9 @@ class Needs:
         self.text = self.text or group.form == "text"
         if group.weight != 1 and not self.weight:
             self.weight = True
-            self.taken.add("weight")
+            self._taken.add("weight")
         self._see_ratings(group)
+        self.several = self.several or len(group.relations) > 1
         for relation in group.relations:
             self._see_relation(relation, group)
 
@@ -76,16 +90,23 @@ class Needs:
             rating = response.rating or _BARE
             if rating.good is not None and not self.labels:
                 self.labels = True
-                self.taken.add("weight")
+                self._taken.add("weight")
             self.ranks = self.ranks or rating.rank is not None
             self.scores = self.scores or rating.score is not None
 
     def _see_relation(self, relation: Relation, group: Group) -> None:
+        if relation.annotator:
+            self.annotators.add(relation.annotator)
         self.strength = self.strength or relation.strength != 1
         difference = difference_of(group, relation)
         self.tie = self.tie or relation.tie or difference == 0
         implied = None if difference is None else 0.0 if relation.tie else difference
         self.margin = self.margin or relation.margin != implied
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the annotators, where each has one."""
+        return sorted(self.annotators, key=lambda name: (len(name), name))
 
     @property
     def repeated(self) -> bool:
@@ -109,25 +130,35 @@ def kind_of(group: Group) -> Kind:
     Raises:
         DataError: PT108, it is none of them.
     """
-    ratings = [response.rating or _BARE for response in group.responses]
-    if len(group.relations) > 1:
-        raise unwritable(group, f"it has {len(group.relations)} judgements, and a row holds one")
     if group.relations:
-        relation = group.relations[0]
-        if len(group.responses) != 2 or {relation.winner, relation.loser} != {0, 1}:
-            raise unwritable(group, "its judgement is of two responses among several")
-        if relation.weight != 1 or relation.annotator or group.shown:
-            raise unwritable(
-                group, "its judgement has a weight, an annotator or an order of its own"
-            )
-        return "pair"
+        return _kind_of_judged(group)
+    ratings = [response.rating or _BARE for response in group.responses]
     if len(ratings) == 1 and ratings[0] in (_BARE, Rating(good=True), Rating(good=False)):
         return "response"
-    ranked = [rating.rank is not None for rating in ratings]
     scored = [rating.score is not None for rating in ratings]
-    if len(ratings) > 1 and (all(ranked) or all(scored)) and not (any(ranked) and any(scored)):
+    ranked = [rating.rank is not None for rating in ratings]
+    if len(ratings) > 1 and (all(scored) or (all(ranked) and not any(scored))):
         return "list"
     raise unwritable(group, "what was said of its responses fits no layout")
+
+
+def _kind_of_judged(group: Group) -> Kind:
+    if len(group.responses) != 2:
+        raise unwritable(group, "it has judgements of two responses among several")
+    if any(relation.weight != 1 for relation in group.relations):
+        raise unwritable(group, "a judgement of it has a weight of its own")
+    if not group.shown:
+        if len(group.relations) > 1:
+            raise unwritable(group, f"it has {len(group.relations)} judgements, a row holds one")
+        return "pair"
+    names = [relation.annotator for relation in group.relations]
+    if len(names) > 1 and (len({*names}) < len(names) or not all(map(_is_numbered, names))):
+        raise unwritable(group, f"judgements of {', '.join(map(repr, names))} fit no columns")
+    return "comparison"
+
+
+def _is_numbered(name: str) -> bool:
+    return verdicts.NUMBERED.fullmatch(name) is not None
 
 
 def difference_of(group: Group, relation: Relation) -> float | None:
