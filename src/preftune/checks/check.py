@@ -2,16 +2,29 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from preftune.checks.benchmarks import benchmark
 from preftune.checks.cases import Check
+from preftune.checks.contradictions import Contradictions
+from preftune.checks.diversity import Diversity
 from preftune.checks.examine import gather, run_checks
 from preftune.checks.formatting import Formatting
+from preftune.checks.languages import Languages
+from preftune.checks.leaks import Leaks, SplitLeaks
+from preftune.checks.lengths import Lengths
+from preftune.checks.near_repeats import NearRepeats
+from preftune.checks.repeats import Repeats
 from preftune.checks.rows import RowFaults
 from preftune.checks.shortcuts import Shortcuts
 from preftune.checks.sides import Sides
+from preftune.checks.templates import Templates
+from preftune.checks.ties import Ties
 from preftune.records import Examination, Exclusion, Group, Silent, Watch
 from preftune.sources import Stream, stream
+
+if TYPE_CHECKING:
+    from preftune.checks.with_model import ModelCheck
 
 Depth = Literal["quick", "full"]
 """`quick`: what every training run starts with. `full`: also near repeats, words, label noise."""
@@ -38,21 +51,51 @@ class File:
 def check(
     data: str,
     *,
+    model: "str | ModelCheck | None" = None,
+    held_out: str | None = None,
+    benchmarks: Sequence[str] = (),
+    depth: Depth = "full",
     mapping: Mapping[str, str] | None = None,
     split: str | None = None,
     limit: int | None = None,
-    depth: Depth = "full",
     watch: Watch | None = None,
 ) -> Examination:
-    """Examine a file.
+    """Say what a model will learn from a file besides what was meant, and how to mend it.
+
+    Args:
+        data: As `preftune.sources.read` takes it; broken rows become findings.
+        model: Folder or hub name of the reference: counts tokens, and asks it about a sample. A
+            `ModelCheck` where it should not be done as `train` does by default.
+        held_out: A file whose prompts must not be trained on; read like `data`.
+        benchmarks: Files of questions that must not be in the data, in any layout.
+        depth: `quick` asks what every training run asks.
+        mapping, split, limit: As in `read`.
+        watch: Told of the progress.
+
+    Returns:
+        Findings, the most severe first, the verdict, and what the plots show.
 
     Raises:
         DataError: PT100 to PT107: nothing can be read.
-        ConfigError: the mapping, the split or the limit does not fit.
+        ConfigError: the mapping, the split, the limit or the model does not fit.
+
+    Example:
+        examination = preftune.check("pairs.jsonl")
+        print(examination.verdict)
     """
+    from preftune.checks.with_model import ModelCheck
+
     watch = watch or Silent()
     file = File(data, mapping, split, limit)
-    passed = run_checks(file, checks_of(depth), watch)
+    checks = checks_of(depth)
+    if held_out is not None:
+        near = next((one for one in checks if isinstance(one, NearRepeats)), None)
+        checks.append(Leaks(File(held_out, mapping, split), held_out, near))
+    checks += [benchmark(path) for path in benchmarks]
+    if model is not None:
+        with_model = model if isinstance(model, ModelCheck) else ModelCheck(model, watch=watch)
+        checks.append(with_model)
+    passed = run_checks(file, checks, watch)
     assert file.opened is not None
     return gather(
         file,
@@ -75,9 +118,20 @@ def check_groups(groups: Sequence[Group], exclusions: Sequence[Exclusion] = ()) 
 
 def checks_of(depth: Depth) -> list[Check]:
     """Fresh checks, in the order in which their findings are told."""
+    repeats = Repeats()
+    near = NearRepeats(repeats) if depth == "full" else None
     return [
         RowFaults(),
         Sides(),
+        Languages(),
+        repeats,
+        *([near] if near else ()),
+        SplitLeaks(),
+        Contradictions(),
+        Ties(),
         Shortcuts(),
         Formatting(),
+        Diversity(near),
+        Templates(),
+        Lengths(),
     ]

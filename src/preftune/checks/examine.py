@@ -93,6 +93,15 @@ def gather(
     )
 
 
+def with_conclusion(examination: Examination, conclusion: Conclusion) -> Examination:
+    """The examination with what was concluded later, its examples complete."""
+    return replace(
+        examination,
+        findings=by_severity([*examination.findings, *conclusion.findings]),
+        figures={**examination.figures, **conclusion.figures},
+    )
+
+
 def _is_bare(example: Example) -> bool:
     return example.row >= 0 and not example.excerpts
 

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -14,6 +15,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")
 ]
+
+
+class Truncation(StrEnum):
+    """What happens to rows over the limit."""
+
+    drop = "drop"
+    prompt_left = "prompt-left"
+    response = "response"
+
+
+class FormOption(StrEnum):
+    """How rows are rendered."""
+
+    auto = "auto"
+    chat = "chat"
+    text = "text"
 
 
 def parse_map(texts: Sequence[str] | None) -> dict[str, str]:

@@ -93,12 +93,9 @@ def _example(example: Example, width: int) -> Iterator[Text]:
     names = max((len(name) for name in example.excerpts), default=0)
     for name, text in example.excerpts.items():
         start = f"{'':{_INDENT + 4}}{name:<{names}}  "
-        room = max(20, width - len(start))
-        yield Text(start, style="dim") + Text(_shortened(visible(text), room))
-
-
-def _shortened(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: room - 1] + "…"
+        lines = textwrap.wrap(visible(text), max(20, width - len(start))) or [""]
+        yield Text(start, style="dim") + Text(lines[0])
+        yield from (Text(" " * len(start) + line) for line in lines[1:])
 
 
 def _wrapped(text: str, indent: int, width: int, style: str = "") -> Iterator[Text]:

@@ -3,28 +3,18 @@
 import json
 import sys
 from dataclasses import asdict
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from preftune.cli.options import AsJson, Columns, TrustRemoteCode, parse_map
-
-
-class Truncation(StrEnum):
-    """What happens to rows over the limit."""
-
-    drop = "drop"
-    prompt_left = "prompt-left"
-    response = "response"
-
-
-class FormOption(StrEnum):
-    """How rows are rendered."""
-
-    auto = "auto"
-    chat = "chat"
-    text = "text"
+from preftune.cli.options import (
+    AsJson,
+    Columns,
+    FormOption,
+    Truncation,
+    TrustRemoteCode,
+    parse_map,
+)
 
 
 def show(

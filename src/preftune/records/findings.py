@@ -94,6 +94,10 @@ class Examination:
         """The highest severity found; `info` where nothing was."""
         return max((one.severity for one in self.findings), default=Severity.info)
 
+    def reaches(self, level: Severity) -> bool:
+        """Whether there is a finding at least this severe."""
+        return any(one.severity >= level for one in self.findings)
+
     @property
     def verdict(self) -> str:
         """One line for a person: is this worth training on?"""
