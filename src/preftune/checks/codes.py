@@ -303,5 +303,10 @@ MEANINGS: Mapping[str, Meaning] = {
         "leave the riskiest out, or use an objective that holds chosen up (dpop, cpo, a mixture "
         "with sft).",
     ),
+    "PC709": Meaning(
+        "Rows that can't be written in the model's form",
+        "the chat template refuses them, so `train` refuses the file.",
+        "put the turns in the order the template asks for, or leave the rows out: `--fix` does.",
+    ),
 }
 """One entry for each code, in the order of the sections."""

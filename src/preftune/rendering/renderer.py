@@ -95,6 +95,19 @@ class Renderer:
         """Every group in full, in order, whatever its length or content."""
         return (whole for _, whole in self._rows(groups))
 
+    def attempts(self, groups: Sequence[Group]) -> Iterator[TokenGroup | DataError]:
+        """Every group in full, in order, or why it can't be written, for those who count them.
+
+        Raises:
+            DataError: PT201, the template refuses even a plain question with its answer.
+        """
+        for found in self._attempts(groups):
+            yield found if isinstance(found, DataError) else found[1]
+
+    def closed(self, form: Form) -> bool:
+        """Whether rows of this form end their answers with a token of the template's own."""
+        return self._format(form).closed
+
     def fit(self, group: TokenGroup) -> Fitted:
         """The group as it is trained on, or why it is not."""
         first = distinct(group, "rendering")
@@ -146,10 +159,34 @@ class Renderer:
         return Conversation(transcript, ())
 
     def _rows(self, groups: Sequence[Group]) -> Iterator[tuple[Split, TokenGroup]]:
+        for found in self._attempts(groups):
+            if isinstance(found, DataError):
+                raise found
+            yield found
+
+    def _attempts(self, groups: Sequence[Group]) -> Iterator[tuple[Split, TokenGroup] | DataError]:
         for start in range(0, len(groups), _CHUNK):
             chunk = groups[start : start + _CHUNK]
-            splits = [self._format(group.form).split(self._shielded(group)) for group in chunk]
-            yield from zip(splits, self._encode(chunk, splits), strict=True)
+            splits = [self._split(group) for group in chunk]
+            written = [
+                (group, split)
+                for group, split in zip(chunk, splits, strict=True)
+                if isinstance(split, Split)
+            ]
+            encoded = self._encode(written)
+            for split in splits:
+                if isinstance(split, DataError):
+                    yield split
+                else:
+                    group = next(encoded)
+                    yield group if isinstance(group, DataError) else (split, group)
+
+    def _split(self, group: Group) -> Split | DataError:
+        writer = self._format(group.form)  # what it raises is not the row's fault
+        try:
+            return writer.split(self._shielded(group))
+        except DataError as error:
+            return error
 
     def _shielded(self, group: Group) -> Group:
         shield = self.encoder.shield
@@ -163,16 +200,19 @@ class Renderer:
         responses = tuple(replace(answer, turns=cover(answer.turns)) for answer in group.responses)
         return replace(group, prompt=cover(group.prompt), responses=responses)
 
-    def _encode(self, groups: Sequence[Group], splits: Sequence[Split]) -> Iterator[TokenGroup]:
-        prompts = self.encoder.prompts([split.prompt for split in splits])
+    def _encode(self, written: Sequence[tuple[Group, Split]]) -> Iterator[TokenGroup | DataError]:
+        prompts = self.encoder.prompts([split.prompt for _, split in written])
         pieces = iter(
             self.encoder.pieces(
-                [piece.text for split in splits for part in split.responses for piece in part]
+                [piece.text for _, split in written for part in split.responses for piece in part]
             )
         )
-        for group, split, prompt in zip(groups, splits, prompts, strict=True):
+        for (group, split), prompt in zip(written, prompts, strict=True):
             if not prompt:
-                raise _empty_prompt(group.source)
+                for _ in (piece for part in split.responses for piece in part):
+                    next(pieces)
+                yield _empty_prompt(group.source)
+                continue
             closed = self._format(group.form).closed
             end = [] if closed or self.encoder.eos is None else [self.encoder.eos]
             yield TokenGroup(
