@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from preftune.checks.benchmarks import benchmark
+from preftune.checks.annotators import Annotators
 from preftune.checks.cases import Check
 from preftune.checks.contradictions import Contradictions
 from preftune.checks.diversity import Diversity
@@ -16,6 +17,7 @@ from preftune.checks.lengths import Lengths
 from preftune.checks.near_repeats import NearRepeats
 from preftune.checks.repeats import Repeats
 from preftune.checks.rows import RowFaults
+from preftune.checks.scores import Scores
 from preftune.checks.shortcuts import Shortcuts
 from preftune.checks.sides import Sides
 from preftune.checks.templates import Templates
@@ -129,9 +131,11 @@ def checks_of(depth: Depth) -> list[Check]:
         SplitLeaks(),
         Contradictions(),
         Ties(),
+        Scores(),
         Shortcuts(),
         Formatting(),
         Diversity(near),
         Templates(),
         Lengths(),
+        Annotators(),
     ]
