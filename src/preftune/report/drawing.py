@@ -14,8 +14,8 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, MUTED, LINE, FIRST, SECOND, PALE = (
-    "#010101", "#020202", "#030303", "#040404", "#050505", "#060606",
+INK, MUTED, LINE, FIRST, SECOND, PALE, BAR = (
+    "#010101", "#020202", "#030303", "#040404", "#050505", "#060606", "#070707",
 )  # fmt: skip
 """Stand-ins that no drawing needs; each becomes one of the page's colours."""
 _COLOURS = {
@@ -25,6 +25,7 @@ _COLOURS = {
     FIRST: "var(--first)",
     SECOND: "var(--second)",
     PALE: "var(--pale)",
+    BAR: "var(--bar)",
 }
 _ASIDE = re.compile(r"<defs>\s*<style.*?</style>\s*</defs>|<metadata.*?</metadata>", re.DOTALL)
 _SETTINGS: dict[str, object] = {

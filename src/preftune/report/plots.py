@@ -1,46 +1,32 @@
-"""The plots of an examination: each draws one of its figures and says what there is to see."""
+"""Which plot each figure of an examination gets, in the order in which they stand on the page."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
-from markupsafe import Markup
+from preftune.report import label_plots, model_plots, text_plots
+from preftune.report.plot import Plot
 
-
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """A name, a bar and the numbers behind it."""
-
-    name: str
-    bar: tuple[float | None, float, float | None, float | None] | None
-    """Low, value, high and chance, each in [0, 1]; all but the value may be missing."""
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows of bars: what has names is read rather than looked at."""
-
-    columns: tuple[str, ...]
-    rows: tuple[TableRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A drawing or a table with what it shows in words."""
-
-    name: str
-    title: str
-    sentence: str
-    drawing: Markup | None = None
-    table: Table | None = None
-    wide: bool = False
-
-    @property
-    def anchor(self) -> str:
-        """What links to it point at."""
-        return f"plot-{self.name}"
+PLOTS: Sequence[tuple[str, Callable[[Any], Plot | None]]] = (
+    ("shortcuts", label_plots.shortcuts),
+    ("annotators", label_plots.annotators),
+    ("annotators", label_plots.ranked_annotators),
+    ("agreement", label_plots.agreement),
+    ("lengths", text_plots.lengths),
+    ("pairs_per_prompt", text_plots.pairs_per_prompt),
+    ("endings", text_plots.endings),
+    ("templates", text_plots.templates),
+    ("languages", text_plots.languages),
+    ("tokens", model_plots.tokens),
+    ("economics", model_plots.economics),
+    ("reference", model_plots.reference),
+    ("displacement", model_plots.displacement),
+)
+"""The figure's name and who draws it; a figure without an entry is not drawn."""
 
 
 def plots_of(figures: Mapping[str, object]) -> Iterator[Plot]:
-    """A plot for each figure that is there."""
-    yield from ()
+    """A plot of each figure that is there and has something to show."""
+    for name, draw in PLOTS:
+        plot = draw(figures[name]) if figures.get(name) else None
+        if plot is not None:
+            yield plot

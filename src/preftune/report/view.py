@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from preftune.checks.codes import MEANINGS
 from preftune.records import Estimate, Examination, Example, Finding, Severity
-from preftune.report.plots import Plot, plots_of
+from preftune.report.plot import Bar, Plot
+from preftune.report.plots import plots_of
 
 _TITLES = {Severity.error: "Errors", Severity.warning: "Warnings", Severity.info: "Good to know"}
 _STEPS = 3
@@ -14,9 +15,6 @@ _OPEN = 8
 """So many findings show their examples at once; those of the others are a click away."""
 _ROOM = 1_500_000
 """Letters of HTML for all excerpts together, so that the page stays below 3 MB."""
-
-Bar = tuple[float | None, float, float | None]
-"""Low, value and high, each in [0, 1]; low and high may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ def _key(examination: Examination) -> Iterator[KeyFigure]:
     each = examination.pairs / examination.used if examination.used else 0
     yield KeyFigure("Pairs", f"{examination.pairs:,}", f"{each:.2g} a row used" if each else "")
     share = examination.prompts / examination.used if examination.used else 0
-    more = f"{100 * share:.0f} % of the rows used" if share else ""
+    more = f"{100 * share:.3g} % of the rows used" if share else ""
     yield KeyFigure("Distinct prompts", f"{examination.prompts:,}", more)
     counts = Counter(one.severity for one in examination.findings)
     told = ", ".join(
@@ -196,7 +194,7 @@ def _measure(one: Finding) -> str:
     whole = f"{one.count:,} of {one.total:,} {one.unit}" if one.total else ""
     if one.estimate is None:
         return whole
-    return f"{whole} · {interval(one.estimate)}" if whole else interval(one.estimate)
+    return f"{whole} · estimate {interval(one.estimate)}" if whole else interval(one.estimate)
 
 
 def interval(estimate: Estimate) -> str:
