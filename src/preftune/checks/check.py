@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from preftune.checks.benchmarks import benchmark
 from preftune.checks.annotators import Annotators
+from preftune.checks.benchmarks import benchmark
 from preftune.checks.cases import Check
 from preftune.checks.contradictions import Contradictions
 from preftune.checks.diversity import Diversity
