@@ -1,7 +1,7 @@
 """Stream preference data: each row becomes a group or an exclusion, and is let go."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import cast
 
@@ -28,8 +28,12 @@ class Stream:
     """sha256 as hex; complete once `items` is exhausted."""
     note: str = ""
     """Something unusual about how the file is read."""
-    folded: int = 0
-    """Rows of the file so far, before they were unfolded."""
+    _folded: list[int] = field(default_factory=lambda: [0])
+
+    @property
+    def folded(self) -> int:
+        """Rows of the file so far, before they were unfolded."""
+        return self._folded[0]
 
     @property
     def sentence(self) -> str:
@@ -67,9 +71,10 @@ def stream(
     if not first:
         raise _empty(path_or_hub)
     layout = find_layout(rows, mapping, path_or_hub) if rows else None
-    opening = Stream(iter(()), layout, opened.fingerprint, opened.note)
-    opening.items = _converted(chain(first, items), opening)
-    return opening
+    # The items know nothing of the stream: who leaves early lets go of the file at once.
+    folded = [0]
+    found = _converted(chain(first, items), layout, folded)
+    return Stream(found, layout, opened.fingerprint, opened.note, folded)
 
 
 def _sample(items: Iterator[Item]) -> tuple[list[Item], list[Row]]:
@@ -85,11 +90,12 @@ def _sample(items: Iterator[Item]) -> tuple[list[Item], list[Row]]:
     return first, rows
 
 
-def _converted(items: Iterator[Item], opening: Stream) -> Iterator[Group | Exclusion]:
+def _converted(
+    items: Iterator[Item], layout: Layout | None, folded: list[int]
+) -> Iterator[Group | Exclusion]:
     """Each row as a group, or why it is none; a row of several places as several."""
     for item in items:
-        opening.folded += 1
-        layout = opening.layout
+        folded[0] += 1
         if layout is None or isinstance(item, Exclusion):
             if isinstance(item, Exclusion):
                 yield item
