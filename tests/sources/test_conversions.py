@@ -192,6 +192,8 @@ REFUSED = [
     ("all-pairs", [ranked(0, 1)], {"minimum_gap": 1.0}, "leave data.minimum_gap out"),
     ("ranks", [group(1, 2)], {"minimum_gap": 1.0}, "leave data.minimum_gap out"),
     ("thumbs", [paired(Relation(0, 1))], {"minimum_gap": 1.0}, "leave data.minimum_gap out"),
+    ("majority", [group(1, 2)], {}, "leave data.convert out"),
+    ("majority", [paired(Relation(0, 1))], {"minimum_gap": 1.0}, "leave data.minimum_gap out"),
     ("thumbs", [group(1, 2)], {}, "leave data.convert out"),
     ("ranks", [ranked(0, 1)], {}, "leave data.convert out"),
     ("all-pairs", [group(Rating(good=True))], {}, "leave data.convert out"),
@@ -219,10 +221,9 @@ def test_nothing_left_is_an_error_that_names_the_gap():
 
 
 def test_every_conversion_has_one_line():
-    assert set(CONVERSIONS) == {*TO_PAIRS, "thumbs", "ranks"}
-    assert all(
-        line and "\n" not in line and not line.endswith(".") for line in CONVERSIONS.values()
-    )
+    assert set(CONVERSIONS) == {*TO_PAIRS, "majority", "thumbs", "ranks"}
+    lines = [conversion.line for conversion in CONVERSIONS.values()]
+    assert all(line and "\n" not in line and not line.endswith(".") for line in lines)
 
 
 # ---------------------------------------------------------------- for any data

@@ -48,7 +48,8 @@ def train(
         str | None,
         typer.Option(
             help="Make pairs of ratings or rankings (best-versus-worst, best-versus-random, "
-            "all-pairs), thumbs of pairs (thumbs), rankings of ratings (ranks)."
+            "all-pairs), one judgement of several of a pair (majority), thumbs of pairs (thumbs), "
+            "rankings of ratings (ranks)."
         ),
     ] = None,
     settings: Annotated[

@@ -5,43 +5,93 @@ the two responses, and ties never become pairs.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 from preftune.errors import ConfigError, DataError
 from preftune.records import Exclusion, Group, Intake, Rating
+from preftune.sources.majority import majority
 from preftune.sources.pairing import Terms, all_pairs, best_versus_random, best_versus_worst
 from preftune.sources.relabelling import ranks, thumbs
 from preftune.sources.rows import RowError
 
-CONVERSIONS: Mapping[str, str] = {
-    "best-versus-worst": "ratings or rankings to pairs: the best and the worst response",
-    "best-versus-random": "ratings or rankings to pairs: the best and one of the worse, by lot",
-    "all-pairs": "ratings or rankings to pairs: every two unequal responses, each prompt counting "
-    "once",
-    "thumbs": "pairs to thumbs: the chosen response is good, the rejected bad",
-    "ranks": "ratings to rankings: equal scores share a place",
-}
-"""What each conversion makes of what, in a line."""
+Data = Literal["pairs", "ties", "thumbs", "rankings"]
+Made = Iterator[Group | Exclusion]
 
-MAKES: Mapping[str, str] = {
-    "best-versus-worst": "pairs",
-    "best-versus-random": "pairs",
-    "all-pairs": "pairs",
-    "thumbs": "thumbs",
-    "ranks": "rankings",
-}
-"""The kind of judgement that comes out of each."""
 
-_CONVERT: Mapping[str, Callable[[Group, Terms], Group]] = {
-    "best-versus-worst": best_versus_worst,
-    "best-versus-random": best_versus_random,
-    "all-pairs": all_pairs,
-    "thumbs": thumbs,
-    "ranks": ranks,
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What a conversion does with the groups of a file."""
+
+    line: str
+    """What it makes of what, in a line."""
+    makes: tuple[Data, ...]
+    """The kinds of judgement that come out of it."""
+    of: Literal["pairs", "ratings", "scores"]
+    """What the data must hold: ratings are scores or ranks."""
+    make: Callable[[Sequence[Group], Terms], Made]
+    gap: bool = False
+    """Whether a smallest gap between two scores means something to it."""
+
+
+def _each(convert_one: Callable[[Group, Terms], Group]) -> Callable[[Sequence[Group], Terms], Made]:
+    """A conversion that looks at one group at a time."""
+
+    def make(groups: Sequence[Group], terms: Terms) -> Made:
+        for group in groups:
+            try:
+                yield convert_one(group, terms)
+            except RowError as reason:
+                yield Exclusion(group.source, reason.reason, reason.detail, broken=False)
+
+    return make
+
+
+CONVERSIONS: Mapping[str, Conversion] = {
+    "best-versus-worst": Conversion(
+        "ratings or rankings to pairs: the best and the worst response",
+        ("pairs",),
+        "ratings",
+        _each(best_versus_worst),
+        gap=True,
+    ),
+    "best-versus-random": Conversion(
+        "ratings or rankings to pairs: the best and one of the worse, by lot",
+        ("pairs",),
+        "ratings",
+        _each(best_versus_random),
+        gap=True,
+    ),
+    "all-pairs": Conversion(
+        "ratings or rankings to pairs: every two unequal responses, each prompt counting once",
+        ("pairs",),
+        "ratings",
+        _each(all_pairs),
+        gap=True,
+    ),
+    "majority": Conversion(
+        "several judgements of a pair to one: the majority's share as its strength",
+        ("pairs", "ties"),
+        "pairs",
+        majority,
+    ),
+    "thumbs": Conversion(
+        "pairs to thumbs: the chosen response is good, the rejected bad",
+        ("thumbs",),
+        "pairs",
+        _each(thumbs),
+    ),
+    "ranks": Conversion(
+        "ratings to rankings: equal scores share a place",
+        ("rankings",),
+        "scores",
+        _each(ranks),
+    ),
 }
-_WITH_GAP = ("best-versus-worst", "best-versus-random", "all-pairs")
+"""Each by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +144,11 @@ def convert(
     terms = Terms(minimum_gap, seed)
     made: list[Group] = []
     left: list[Exclusion] = []
-    for group in groups:
-        try:
-            made.append(_CONVERT[name](group, terms))
-        except RowError as reason:
-            left.append(Exclusion(group.source, reason.reason, reason.detail, broken=False))
+    for item in CONVERSIONS[name].make(groups, terms):
+        if isinstance(item, Group):
+            made.append(item)
+        else:
+            left.append(item)
     after = intake.then(left)
     if not made:
         raise DataError(
@@ -116,9 +166,9 @@ def _check(groups: Sequence[Group], name: str, minimum_gap: float) -> None:
     check_name(name)
     if not (math.isfinite(minimum_gap) and minimum_gap >= 0):
         raise _refused(f"a minimum gap of {minimum_gap} is no gap", "give 0 or more.")
-    if minimum_gap and name not in _WITH_GAP:
+    if minimum_gap and not CONVERSIONS[name].gap:
         raise _refused(
-            f"`{name}` makes no pairs, so a minimum gap has no effect",
+            f"`{name}` makes no pairs of scores, so a minimum gap has no effect",
             "leave data.minimum_gap out.",
         )
     _check_data(groups, name, minimum_gap)
@@ -133,7 +183,7 @@ def check_name(name: str) -> None:
     if name not in CONVERSIONS:
         close = get_close_matches(name, CONVERSIONS, n=1)
         guess = f"did you mean `{close[0]}`? " if close else ""
-        listed = "; ".join(f"`{known}` ({what})" for known, what in CONVERSIONS.items())
+        listed = "; ".join(f"`{known}` ({what.line})" for known, what in CONVERSIONS.items())
         raise _refused(f"there is no conversion `{name}`", f"{guess}Known: {listed}.")
 
 
@@ -143,13 +193,14 @@ def _check_data(groups: Sequence[Group], name: str, minimum_gap: float) -> None:
     scored = any(rating.score is not None for rating in ratings)
     ranked = any(rating.rank is not None for rating in ratings)
     paired = any(group.relations for group in groups)
-    if name == "thumbs":
+    of = CONVERSIONS[name].of
+    if of == "pairs":
         if not paired:
-            raise _refused("`thumbs` is made of pairs, and the data holds none", _OTHER)
+            raise _refused(f"`{name}` is made of pairs, and the data holds none", _OTHER)
     elif paired:
         raise _refused(f"`{name}` is made of ratings, and the data holds pairs already", _OTHER)
-    elif not scored and (name == "ranks" or not ranked):
-        what = "scores" if name == "ranks" else "scores or ranks"
+    elif not scored and (of == "scores" or not ranked):
+        what = "scores" if of == "scores" else "scores or ranks"
         raise _refused(f"`{name}` is made of {what}, and the data holds none", _OTHER)
     elif minimum_gap and not scored:
         raise _refused(
@@ -177,6 +228,8 @@ def _sentence(name: str, made: Sequence[Group], left: Sequence[Exclusion], terms
         done = f"{_many(len(made), 'pair')} as {count['good']:,} good and {count['bad']:,} bad"
     elif name == "ranks":
         done = f"{_many(len(made), 'ranking')} from scores"
+    elif name == "majority":
+        done = _of_majority(count)
     else:
         done = f"{_many(count['pairs'], 'pair')} from {_many(len(made), 'prompt')}"
     once = ", each prompt counting once" if name == "all-pairs" else ""
@@ -189,11 +242,20 @@ def _sentence(name: str, made: Sequence[Group], left: Sequence[Exclusion], terms
         "left": f"{_many(count['left'], 'response')} in no judgement left out",
     }
     said = [done + once, *(text for key, text in beside.items() if count[key])]
-    if left:
+    if left and name != "majority":
         reasons = Intake(len(left), 0, tuple(left)).by_reason
         listed = ", ".join(f"{number:,} {reason}" for reason, number in reasons.items())
         said.append(f"{_many(len(left), 'row')} excluded ({listed})")
     return f"{name}: {'; '.join(said)}."
+
+
+def _of_majority(count: Counter[str]) -> str:
+    if not count["merged"]:
+        return "no two responses were judged more than once, so nothing was merged"
+    return (
+        f"{count['judgements']:,} judgements merged into {count['merged']:,}, "
+        f"{count['unanimous']:,} of them unanimous, {count['even']:,} evenly split: ties"
+    )
 
 
 def _many(number: int, noun: str) -> str:

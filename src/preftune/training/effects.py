@@ -2,7 +2,7 @@
 
 from preftune.errors import ConfigError
 from preftune.objectives.bound import BoundObjective
-from preftune.sources.conversions import MAKES, check_name
+from preftune.sources.conversions import CONVERSIONS, check_name
 from preftune.training.config import RunSettings
 
 
@@ -52,10 +52,11 @@ def check_moves(settings: RunSettings, num_steps: int) -> None:
 
 def _check_conversion(name: str, objective: BoundObjective) -> None:
     check_name(name)
-    if MAKES[name] not in objective.data:
+    makes = CONVERSIONS[name].makes
+    if not set(makes) & set(objective.data):
         raise _idle(
             "data.convert",
-            f"`{name}` makes {MAKES[name]}, and `{objective.name}` learns from "
+            f"`{name}` makes {' and '.join(makes)}, and `{objective.name}` learns from "
             f"{' and '.join(objective.data)}.",
             "leave it out, or choose another objective (`preftune objectives ls`).",
         )

@@ -79,11 +79,14 @@ def without_margin(group: Group, name: str) -> DataError:
 
 def several(group: Group, name: str) -> DataError:
     """Responses of a row won and lost at once: they have no thumb."""
+    merged = len(group.responses) == 2
     return DataError(
         "PT105",
         f"the row holds {len(group.relations)} judgements, and `{name}` takes each response as "
         "good or bad.",
         where=group.source,
         why="a response that won one comparison and lost another is neither.",
-        fix="convert with --convert best-versus-worst or best-versus-random.",
+        fix="merge its judgements with --convert majority."
+        if merged
+        else "convert with --convert best-versus-worst or best-versus-random.",
     )
