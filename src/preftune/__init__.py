@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from preftune.models import LogProbModel
     from preftune.objectives import LogProbs
-    from preftune.records import Group, TokenGroup, Watch
+    from preftune.records import Examination, Group, TokenGroup, Watch
     from preftune.training.run import TrainResult
 
-__all__ = ["logps", "read", "render", "train"]
+__all__ = ["check", "logps", "read", "render", "train"]
 
 
 def train(
@@ -52,6 +52,22 @@ def train(
     merged = {**keys, **(settings or {})}
     resolved = resolve(Path(run_file) if run_file else None, merged)
     return run(resolved, watch, trust_remote_code=trust_remote_code)
+
+
+def check(data: str, **options: Any) -> "Examination":
+    """What a model will learn from a file besides what was meant: the same as `preftune check`.
+
+    Options and errors as `preftune.checks.check`: `model`, `held_out`, `benchmarks`, `depth`, ….
+
+    Example:
+        examination = preftune.check("pairs.jsonl")
+        print(examination.verdict)
+        for finding in examination.findings:
+            print(finding.severity.name, finding.code, finding.sentence)
+    """
+    from preftune.checks import check as examine
+
+    return examine(data, **options)
 
 
 def read(path: str, **options: Any) -> "list[Group]":
