@@ -10,7 +10,6 @@ from preftune.checks.cases import Account, Case, Conclusion
 from preftune.checks.clusters import Bands, Compare, clusters
 from preftune.checks.finding import finding, many, percent
 from preftune.checks.grading import graded
-from preftune.checks.minhash import similarity
 from preftune.checks.repeats import Repeats, twins, verb
 from preftune.checks.shingles import Numbers, Places
 from preftune.checks.sketches import NEAR, Block, PromptSketches, is_full, shingled
@@ -18,7 +17,7 @@ from preftune.records import Finding
 
 _SIDE = 48
 """Bytes for what won, and for what lost."""
-_ALIKE = 0.5
+_ALIKE = 0.4
 """Rows whose texts are near as a whole may differ so much in one of them."""
 
 
@@ -28,7 +27,7 @@ class NearRepeats:
 
     A prompt is a near repeat of another where their last turns share 70 % of their neighbouring
     words, and so does what came before. A row is one of another where prompt, what won and what
-    lost share 70 % taken together, and half taken each alone: other responses to the same prompt
+    lost share 70 % taken together, and 40 % taken each alone: other responses to the same prompt
     are no repeats. Exact repeats are not counted again.
     """
 
@@ -110,15 +109,19 @@ class NearRepeats:
         )
 
     def _row_bands(self, rows: Places) -> Bands:
-        """Keys of two bytes each of what won, what lost and the prompt's last turn."""
+        """Keys of two bytes each of what won, what lost and, in turns, either part of the prompt.
+
+        Where one part of the prompt was put in other words, the other one has the same keys.
+        """
         prompts = np.frombuffer(self._numbers, np.uint32)[rows]
         won, lost = (side.sketches.view(np.uint16) for side in self._sides)
-        asked = self.prompts.last.sketches.view(np.uint16)
+        asked = [part.sketches.view(np.uint16) for part in self.prompts.parts]
 
         def band(number: int) -> Numbers:
+            half, part = divmod(number, 2)
             keys = won[rows, number].astype(np.uint64) << np.uint64(32)
             keys |= lost[rows, number].astype(np.uint64) << np.uint64(16)
-            return keys | asked[prompts, number]
+            return keys | asked[part][prompts, half]
 
         return [lambda number=number: band(number) for number in range(_SIDE // 2)]
 
@@ -127,10 +130,15 @@ class NearRepeats:
 
         def compare(ones: Places, others: Places) -> NDArray[np.bool_]:
             first, second = rows[ones], rows[others]
-            parts = [(block, first, second) for block in self._sides]
             asked, again = (numbers[rows].astype(np.int64) for rows in (first, second))
-            parts += [(block, asked, again) for block in (self.prompts.last, self.prompts.before)]
-            return _near_together(parts)
+            last, before = self.prompts.parts
+            whole = last.overlap(asked, again) + before.overlap(asked, again)
+            alike = whole[0] >= _ALIKE * whole[1]
+            for side in self._sides:
+                shared = side.overlap(first, second)
+                alike &= shared[0] >= _ALIKE * shared[1]
+                whole = whole + shared
+            return alike & (whole[0] > 0) & (whole[0] >= NEAR * whole[1])
 
         return compare
 
@@ -154,16 +162,3 @@ def _sides_of(case: Case) -> tuple[str, str]:
     texts = case.responses
     one, other = ("\n".join(sorted(texts[index] for index in side)) for side in (won, lost))
     return one, other
-
-
-def _near_together(parts: list[tuple[Block, Places, Places]]) -> NDArray[np.bool_]:
-    """Whether all parts taken together are near, and none of them is far."""
-    common = whole = np.zeros(len(parts[0][1]))
-    alike = np.ones(len(common), np.bool_)
-    for block, ones, others in parts:
-        similar = similarity(block.sketches[ones], block.sketches[others])
-        both = block.sizes[ones].astype(np.float64) + block.sizes[others]
-        alike &= similar >= _ALIKE
-        common = common + similar / (1 + similar) * both  # |A and B| of |A| + |B|
-        whole = whole + both / (1 + similar)
-    return alike & (common >= NEAR * whole)

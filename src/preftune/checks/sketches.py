@@ -47,9 +47,14 @@ class Block:
         """Shingles of each text, shape (text,)."""
         return np.frombuffer(self._sizes, np.uint32)
 
-    def similarity(self, ones: Places, others: Places) -> NDArray[np.float64]:
-        """Estimated similarity of each of the ones with its other."""
-        return similarity(self.sketches[ones], self.sketches[others])
+    def overlap(self, ones: Places, others: Places) -> NDArray[np.float64]:
+        """Estimates of |A ∩ B| and of |A ∪ B| of each of the ones with its other, shape (2, pair).
+
+        With J = |A ∩ B| / |A ∪ B| they are (|A| + |B|) J/(1+J) and (|A| + |B|)/(1+J).
+        """
+        similar = similarity(self.sketches[ones], self.sketches[others])
+        both = (self.sizes[ones].astype(np.float64) + self.sizes[others]) / (1 + similar)
+        return np.stack([both * similar, both])
 
 
 @dataclass(slots=True)
@@ -91,13 +96,17 @@ class PromptSketches:
         self._waiting.clear()
         self._characters = 0
 
+    @property
+    def parts(self) -> tuple[Block, Block]:
+        """The last turn, and all before it."""
+        return self.last, self.before
+
     def near(self, other: "PromptSketches") -> Compare:
         """Compares prompts of this kind with those of another."""
 
         def compare(ones: Places, others: Places) -> NDArray[np.bool_]:
-            parts = ((self.last, other.last), (self.before, other.before))
-            found = np.ones(len(ones), np.bool_)
-            for mine, theirs in parts:
+            found = self.last.sizes[ones] + self.before.sizes[ones] > 0  # else nothing is shared
+            for mine, theirs in zip(self.parts, other.parts, strict=True):
                 found &= similarity(mine.sketches[ones], theirs.sketches[others]) >= NEAR
             return found
 
