@@ -25,7 +25,7 @@ unless than from into onto upon between among toward towards during without with
 were be been am has have had will would could should may might must shall to very quite whose which
 whether i'm i've i'll i'd you're you've you'll we're they're it's that's there's
 der die das ein eine einen und oder aber weil le la les un une des du et ou mais que el los las una
-y o pero porque em um uma il lo gli e ma che
+pero porque em um uma il lo gli ma che
 """
 _WANTS_MORE = frozenset(_UNFINISHED.split())
 """Words that seldom end a sentence; those that do now and then (with, that, in) are left out."""
@@ -34,7 +34,12 @@ _OPENERS = "([{“‘„«‹（「『【,;:–—，；：、"
 _UNMARKED = re.compile(r"[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]")
 """Scripts that end sentences without a mark: Thai, Lao, Tibetan, Burmese, Khmer."""
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
-_CODE = re.compile(r"[{}=<>\\|#$@_~^]|//|\(\)|^\s{4,}|\bhttps?:|\bwww\.|\b\w+\.\w+/")
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_\u3040-\u30ff\u3400-\u9fff]+")
+_LONGEST_WORD = 40
+_CODE = re.compile(r"[{}=<>\\|#$@_~^]|//|\(\)|\bhttps?:|\bwww\.|\b\w+\.\w+/")
+_INDENTED = re.compile(r"\s{4}")
+_NEAR = 50
+"""Letters before the end in which signs of code mean that it ends with code."""
 _ITEM = re.compile(r"\s*(?:[-*•–+]|\(?\d{1,3}[.):]|\(?[a-zA-Z][.)])(?:\s+|$)")
 _LONGEST_ITEM = 8
 """Letters of the longest number of an item."""
@@ -61,6 +66,17 @@ def ending(text: str) -> Ending:
     return _with_mark(tail)
 
 
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case; of scripts without spaces single letters."""
+    return _WORD.findall(text.lower())
+
+
+def last_word(text: str) -> str:
+    """The last of its words, whole or not."""
+    words = words_of(text[-_LONGEST_WORD:])
+    return words[-1] if words else ""
+
+
 def _with_mark(tail: str) -> Ending:
     """A text that ends with something else than a letter."""
     before, _, line = tail.rpartition("\n")
@@ -69,7 +85,7 @@ def _with_mark(tail: str) -> Ending:
     if _ITEM.fullmatch(line):  # a list whose next item is missing
         return Ending.cut if before else Ending.unjudged
     if tail[-1] in _OPENERS or _opens_a_quote(tail):
-        return Ending.unjudged if _CODE.search(line) else Ending.cut
+        return Ending.unjudged if _ends_with_code(line) else Ending.cut
     return Ending.cut if tail[-1] in "-‐‑" and tail[-2:-1].isalpha() else Ending.closed
 
 
@@ -80,7 +96,7 @@ def _opens_a_quote(tail: str) -> bool:
 def _without_mark(lines: list[str]) -> Ending:
     """A text that ends with a letter."""
     line = lines[-1]
-    if _CODE.search(line) or _HEADING.match(line) or _is_title(line):
+    if _ends_with_code(line) or _HEADING.match(line) or _is_title(line):
         return Ending.unjudged
     item = bool(_ITEM.match(line))
     after_sentence = bool(_SENTENCE_END.search(line))
@@ -91,6 +107,10 @@ def _without_mark(lines: list[str]) -> Ending:
         return Ending.cut
     long = len(words) >= _FEWEST_WORDS or len(_UNSPACED.findall(line)) >= 12
     return Ending.open if long or after_sentence else Ending.unjudged
+
+
+def _ends_with_code(line: str) -> bool:
+    return bool(_INDENTED.match(line) or _CODE.search(line[-_NEAR:]))
 
 
 def _is_title(line: str) -> bool:
@@ -105,5 +125,5 @@ def _lines_stay_open(lines: list[str], *, item: bool) -> bool:
     if item:
         before = [line for line in before if _ITEM.match(line)]
         return not before or any(line[-1] not in _END_MARKS for line in before)
-    before = before[-4:]
+    before = [line for line in before if line[-1] != ":"][-4:]
     return 2 * sum(line[-1] in _END_MARKS for line in before) < len(before)

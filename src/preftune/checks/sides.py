@@ -1,6 +1,5 @@
 """PC107, PC108 and PC110: how responses begin and end, chosen and rejected told apart."""
 
-import math
 from array import array
 from dataclasses import dataclass, field
 
@@ -8,21 +7,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preftune.checks.cases import Account, Case, Conclusion
-from preftune.checks.endings import Ending, ending
+from preftune.checks.endings import Ending, ending, last_word, words_of
 from preftune.checks.finding import SHOWN, finding, many, percent
 from preftune.checks.marks import closing_mark
+from preftune.checks.shares import CHOSEN, NEITHER, REJECTED, Shares
 from preftune.checks.tally import names_of, severity_of, share_of, shown
 from preftune.checks.texts import is_refusal
-from preftune.records import Estimate, Example, Finding, Severity
+from preftune.records import Example, Finding, Severity
 
-_CHOSEN, _REJECTED, _NEITHER = 0, 1, 2
 _REFUSES, _MARKED = 4, 8
 """Bits beside those of the ending."""
 _FEW_OPEN = 0.1
 """Where almost all prose ends with a mark, the rest was cut off."""
-_WANTS_MORE = 0.15
-"""Of text that is cut at random words a third ends with one that wants more; who writes without
-full stops hardly ever ends with one."""
+_BROKEN_OFF = 0.4
+"""Of texts that are cut anywhere more than half end inside a word or with one that wants more; of
+those of writers who leave out the full stop, few."""
+_DOUBTFUL = 0.3
+"""With fewer the writers may have left out their full stops: no cause for a warning."""
+_VOCABULARY = 2_000
+"""Rows whose words are learned: enough to tell a word from a part of one."""
 _MANY_CUT, _MANY_REFUSALS, _SOME_MARKS, _SIDED_MARKS = 0.05, 0.25, 0.01, 0.5
 
 
@@ -33,15 +36,24 @@ class Sides:
     _prompts: "array[int]" = field(default_factory=lambda: array("I"))
     _sides: "array[int]" = field(default_factory=lambda: array("B"))
     _seen: "array[int]" = field(default_factory=lambda: array("B"))
+    _last: "array[int]" = field(default_factory=lambda: array("q"))
+    """Hashes of the last words of those without an end mark."""
+    _words: set[int] = field(default_factory=set[int])
     _examples: dict[str, list[Example]] = field(default_factory=dict[str, list[Example]])
 
     def see(self, case: Case) -> None:
         """Look at the responses of one row."""
+        if case.index < _VOCABULARY:
+            self._words.update(map(hash, words_of(case.prompt)[:-1]))
         for number, (text, side) in enumerate(zip(case.responses, sides_of(case), strict=True)):
             end, refuses, mark = ending(text), is_refusal(text), closing_mark(text)
             self._prompts.append(case.prompt_number)
             self._sides.append(side)
             self._seen.append(end + _REFUSES * refuses + _MARKED * bool(mark))
+            if case.index < _VOCABULARY:
+                self._words.update(map(hash, words_of(text)[:-1]))
+            if end is Ending.open:
+                self._last.append(hash(last_word(text)))
             if end >= Ending.open:
                 self._show(f"{end.name} {side}", case, number, len(text) - 1)
             if refuses:
@@ -57,6 +69,15 @@ class Sides:
     def _first(self, *kinds: str) -> list[Example]:
         return [one for kind in kinds for one in self._examples.get(kind, ())]
 
+    def stopping(self) -> NDArray[np.bool_]:
+        """Of each response, in the order in which they were seen: does it stop in the middle?"""
+        ends = np.frombuffer(self._seen, np.uint8) & np.uint8(3)
+        return stopped(ends, broken_off(ends, self._strange()))
+
+    def _strange(self) -> int:
+        """How many responses without an end mark end with what is no word elsewhere."""
+        return sum(word not in self._words for word in self._last)
+
     def conclude(self, account: Account) -> Conclusion:
         """Findings on endings, refusals and end-of-turn marks, and the shares of both sides."""
         seen = np.frombuffer(self._seen, np.uint8)
@@ -65,7 +86,7 @@ class Sides:
         sides = Shares(
             np.frombuffer(self._prompts, np.uint32), np.frombuffer(self._sides, np.uint8)
         )
-        ends = (seen & 3).astype(np.uint8)
+        ends = seen & np.uint8(3)
         found = [
             self._endings(sides, ends),
             self._refusals(sides, (seen & _REFUSES) > 0),
@@ -74,24 +95,22 @@ class Sides:
         figures = {"endings": {name: sides.counts(ends == end) for name, end in _NAMES}}
         return Conclusion([one for one in found if one], figures)
 
-    def _endings(self, sides: "Shares", ends: NDArray[np.uint8]) -> Finding | None:
-        cut = ends == Ending.cut
-        surely, maybe = int(cut.sum()), int((ends == Ending.open).sum())
-        judged = int((ends != Ending.unjudged).sum())
-        if maybe <= _FEW_OPEN * judged or surely >= _WANTS_MORE * (surely + maybe):
-            cut |= ends == Ending.open
+    def _endings(self, sides: Shares, ends: NDArray[np.uint8]) -> Finding | None:
+        cut = self.stopping()
         if not cut.any():
             return None
         share = sides.share(cut)
         worse = sides.difference(cut).low > _MANY_CUT
         level = Severity.warning if worse else severity_of(share, _MANY_CUT)
+        if broken_off(ends, self._strange()) < _DOUBTFUL:
+            level = Severity.info
         kinds = ("cut 0", "cut 2", "open 0", "open 2", "cut 1", "open 1")
         count = int(cut.sum())
         return finding(
             "PC107",
             level,
-            f"{many(count, 'response')} ({percent(count / len(cut))}) stop in the middle"
-            f"{sides.told(cut)}.",
+            f"{many(count, 'response')} ({percent(count / len(cut))}) stop in the middle, or "
+            f"without an end mark{sides.told(cut)}.",
             count,
             len(cut),
             unit="responses",
@@ -99,7 +118,7 @@ class Sides:
             estimate=share,
         )
 
-    def _refusals(self, sides: "Shares", refuses: NDArray[np.bool_]) -> Finding | None:
+    def _refusals(self, sides: Shares, refuses: NDArray[np.bool_]) -> Finding | None:
         if not refuses.any():
             return None
         share, count = sides.share(refuses), int(refuses.sum())
@@ -115,7 +134,7 @@ class Sides:
             estimate=share,
         )
 
-    def _marks(self, sides: "Shares", marked: NDArray[np.bool_]) -> Finding | None:
+    def _marks(self, sides: Shares, marked: NDArray[np.bool_]) -> Finding | None:
         count, total = int(marked.sum()), len(marked)
         if count in (0, total):
             return None
@@ -146,51 +165,33 @@ _NAMES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """Shares of chosen and of rejected responses, as sure as their prompts make them."""
+def broken_off(ends: NDArray[np.uint8], strange: int) -> float:
+    """Of the ends without a mark, those inside a word or with one that wants more, in [0, 1].
 
-    prompts: NDArray[np.uint32]
-    sides: NDArray[np.uint8]
+    Args:
+        ends: `Ending` of each response, shape (response,).
+        strange: How many of the open ones end with what is no word elsewhere.
+    """
+    surely, maybe = (int((ends == end).sum()) for end in (Ending.cut, Ending.open))
+    return (surely + strange) / max(1, surely + maybe)
 
-    @property
-    def units(self) -> int:
-        """Distinct prompts."""
-        return len(np.unique(self.prompts))
 
-    def share(self, found: NDArray[np.bool_]) -> Estimate:
-        """Of the chosen ones, where there are any; else of all."""
-        chosen = self.sides == _CHOSEN
-        of = chosen if chosen.any() else np.ones_like(chosen)
-        return share_of(int(found[of].sum()), int(of.sum()), self.units)
+def stopped(ends: NDArray[np.uint8], broken: float) -> NDArray[np.bool_]:
+    """Which responses stop in the middle, judged by how the others end; shape (response,).
 
-    def counts(self, found: NDArray[np.bool_]) -> dict[str, int]:
-        """How many of each side."""
-        names = ("chosen", "rejected", "neither")
-        return {name: int(found[self.sides == side].sum()) for side, name in enumerate(names)}
+    An end without a mark is a cut where almost all others have one, or where so many are broken
+    off that cutting must be the reason. Elsewhere it is a style, and only what surely wants more
+    counts.
 
-    def told(self, found: NDArray[np.bool_]) -> str:
-        """`: 3.1 % of the chosen, 2.0 % of the rejected`, where there are both."""
-        both = [found[self.sides == side] for side in (_CHOSEN, _REJECTED)]
-        if not all(len(one) for one in both):
-            return ""
-        chosen, rejected = (percent(float(one.mean())) for one in both)
-        return f": {chosen} of the chosen, {rejected} of the rejected"
-
-    def difference(self, found: NDArray[np.bool_]) -> Estimate:
-        """Share of the chosen less share of the rejected, its interval clustered by prompt."""
-        count = int(self.prompts.max()) + 1
-        influence, value = np.zeros(count), 0.0
-        for side, sign in ((_CHOSEN, 1.0), (_REJECTED, -1.0)):
-            of = self.sides == side
-            if not of.any():
-                return Estimate(0.0, -1.0, 1.0, 0)
-            share, number = float(found[of].mean()), int(of.sum())
-            value += sign * share
-            spread = np.bincount(self.prompts[of], found[of] - share, count)
-            influence += sign * spread / number
-        reach = 1.96 * math.sqrt(float(np.sum(influence**2)))
-        return Estimate(value, value - reach, value + reach, self.units)
+    Args:
+        ends: `Ending` of each response, shape (response,).
+        broken: As `broken_off` has it.
+    """
+    opened = ends == Ending.open
+    judged = int((ends != Ending.unjudged).sum())
+    cut = ends == Ending.cut
+    few = int(opened.sum()) <= _FEW_OPEN * judged
+    return cut | opened if few or broken >= _BROKEN_OFF else cut
 
 
 def sides_of(case: Case) -> list[int]:
@@ -198,10 +199,10 @@ def sides_of(case: Case) -> list[int]:
     if not case.pairs:
         ratings = (response.rating for response in case.group.responses)
         thumbs = (rating.good if rating else None for rating in ratings)
-        return [_NEITHER if good is None else _REJECTED - good for good in thumbs]
+        return [NEITHER if good is None else REJECTED - good for good in thumbs]
     won = {pair.winner for pair in case.pairs}
     lost = {pair.loser for pair in case.pairs}
     return [
-        _NEITHER if (number in won) == (number in lost) else _CHOSEN if number in won else _REJECTED
+        NEITHER if (number in won) == (number in lost) else CHOSEN if number in won else REJECTED
         for number in range(len(case.responses))
     ]

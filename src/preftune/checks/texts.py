@@ -56,6 +56,7 @@ def repeat_end(response: str, prompt: str, *, continues: bool = False) -> int:
     after = response[place : place + 1]
     if after.isalnum() and prompt.rstrip()[-1].isalnum():
         return -1
+    after = response[place:].lstrip(" \t")[:1]
     parted = not after or not prompt.rstrip()[-1].isalnum() or after in ".?!:\n"
     return place if parted or continues or len(words) >= _COMPLETED else -1
 
