@@ -1,3 +1,5 @@
+from itertools import permutations
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,11 +19,11 @@ def test_padded_tokens_are_those_of_batches_of_eight_pairs(rows, data):
     economics = Economics()
     pairs_seen = []
     for prompt, responses in rows:
-        every = [(w, l) for w in range(len(responses)) for l in range(len(responses)) if w != l]
+        every = list(permutations(range(len(responses)), 2))
         pairs = data.draw(st.lists(st.sampled_from(every), max_size=3))
         economics.see(prompt, responses, pairs)
         lone = [(prompt + response,) for response in responses]
-        pairs_seen += [(prompt + responses[w], prompt + responses[l]) for w, l in pairs] or lone
+        pairs_seen += [(prompt + responses[a], prompt + responses[b]) for a, b in pairs] or lone
     saved = economics.saved
     figure = economics.figure()
     assert figure["padded"] == padded_plainly(pairs_seen)

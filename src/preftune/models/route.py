@@ -103,6 +103,13 @@ def _reliable_log_probs(model: PreTrainedModel, batch: Batch) -> Tensor:
         _reraise_if_out_of_memory(error)
         problem = f"{kind} can't be run on token ids alone ({type(error).__name__}: {error})."
         raise ConfigError("PT404", problem, **refusal) from error
+    if not expected.isfinite().all():
+        raise ConfigError(
+            "PT400",
+            f"{kind} gives log-probs that are not finite.",
+            why="nothing can be compared with them, and nothing can be trained from here.",
+            fix="look whether its weights are damaged, or load it in float32.",
+        )
     earlier = batch.response == batch.response.roll(-1)  # not the last of its response
     agree = _untouched if _is_exact(model) else _same
     if not agree(model, expected[earlier], other[earlier]):
