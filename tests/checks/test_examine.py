@@ -55,14 +55,20 @@ def test_every_row_is_seen_once_and_examples_are_filled_in_from_the_data():
     assert done.verdict.startswith("mend it first: 1 error, first: 1 row (33 %)")
 
 
-def test_rows_without_signal_are_a_warning_until_they_are_many():
-    def severity(empty):
-        rows = [pair(str(n), "yes", "no") for n in range(20 - empty)]
-        rows += [Exclusion("f", "empty chosen", broken=False)] * empty
-        return gather(lambda: rows, run_checks(lambda: rows, [], Silent())).findings[0].severity
+def severities(*reasons, used):
+    rows = [pair(str(n), "yes", "no") for n in range(used)]
+    rows += [Exclusion("f", reason, broken=False) for reason in reasons]
+    found = gather(lambda: rows, run_checks(lambda: rows, [], Silent())).findings
+    return {one.code: one.severity.name for one in found}
 
-    assert severity(1) is Severity.warning
-    assert severity(2) is Severity.error
+
+def test_rows_without_signal_matter_as_much_as_train_thinks():
+    assert severities("empty chosen", used=199) == {"PC101": "info"}
+    assert severities("empty chosen", used=39) == {"PC101": "warning"}
+    assert severities("empty chosen", used=19) == {"PC101": "warning"}  # 5 %, and `train` goes on
+    assert severities("empty chosen", used=18) == {"PC101": "error"}
+    both = severities("empty chosen", "identical responses", used=30)  # 6 % together
+    assert both == {"PC101": "error", "PC102": "error"}
 
 
 def test_equal_turns_have_equal_keys_and_prompts_are_numbered_by_first_sight():

@@ -1,12 +1,18 @@
 """Findings on the rows that can't be used: broken ones, empty responses, identical ones."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from preftune.checks.finding import SHOWN, finding, many, percent
+from preftune.checks.grading import graded
 from preftune.records import Example, Exclusion, Finding, Severity
 from preftune.sources.reading import MOST_WITHOUT_SIGNAL
+
+_WARNED = 0.01
+"""Share of rows with nothing to teach from which on a person should look: published data holds a
+few in a thousand."""
 
 
 @dataclass(slots=True)
@@ -36,15 +42,25 @@ class Exclusions:
         """
         for reason, code in self._codes.items():
             count = self.counts[reason]
-            bad = code == "PC100" or count > MOST_WITHOUT_SIGNAL * rows
             yield finding(
                 code,
-                Severity.error if bad else Severity.warning,
+                Severity.error if code == "PC100" else self._without_signal(rows),
                 f"{many(count, 'row')} ({percent(count / rows)}) can't be used: {reason}.",
                 count,
                 rows,
                 examples=(Example(-1, one.source, note=one.detail) for one in self._first[reason]),
             )
+
+    def _without_signal(self, rows: int) -> Severity:
+        """How severe the rows with nothing to teach are, all together: `train` refuses a file with
+        too many of them, and leaves a few out.
+        """
+        empty = sum(self.counts[reason] for reason, code in self._codes.items() if code != "PC100")
+        expected = sum(
+            number for reason, number in self.counts.items() if reason not in self._codes
+        )
+        share = empty / (rows - expected)
+        return graded(share, warning=_WARNED, error=math.nextafter(MOST_WITHOUT_SIGNAL, 1))
 
 
 def code_of(exclusion: Exclusion) -> str:
