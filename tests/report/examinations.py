@@ -38,3 +38,50 @@ def many(count):
     codes = list(MEANINGS)
     levels = sorted((Severity(n % 3) for n in range(count)), reverse=True)
     return [found(codes[n % len(codes)], level) for n, level in enumerate(levels)]
+
+
+RULE = {
+    "rule": "longer",
+    "decides": 0.99,
+    "accuracy": 0.9,
+    "low": 0.85,
+    "high": 0.93,
+    "explained": 0.9,
+}
+PERSON = {
+    "annotator": "w1", "judgements": 30, "agreement": 0.6, "low": -0.1, "high": 1.1,
+    "first_share": None, "longer_share": 0.7,
+}  # fmt: skip
+ENDS = {"chosen": 3, "rejected": 2, "neither": 0}
+FIGURES = {
+    "shortcuts": [RULE, {**RULE, "rule": "begins “i can't”", "accuracy": 0.55, "low": 0.4}],
+    "annotators": [{**PERSON, "annotator": f"w{n}", "agreement": n / 40} for n in range(40)],
+    "agreement": {
+        "alpha": 0.2, "low": 0.1, "high": 0.3, "alpha_without_ties": None, "pairwise": 0.6,
+        "pairs": 50, "divided": 20, "pairs_by_judgements": {"1": 5, "3": 40, "5": 10},
+    },
+    "score_gaps": {
+        "number": 4, "edges": [-2.0, 0.0, 2.0, 4.0], "counts": [1, 2, 1], "quantiles": {"50": 1.0},
+        "small": 0.4, "share_small": 0.25, "share_zero": 0.0,
+    },
+    "lengths": {
+        "unit": "characters", "bins": [0, 10, 20], "prompt": [5, 5], "chosen": [2, 8],
+        "rejected": [8, 2], "response": [1, 0],
+        "quantiles": {
+            part: [1, 2, 9, 4, 5, 6] for part in ("prompt", "chosen", "rejected", "response")
+        },
+    },
+    "pairs_per_prompt": {"bins": ["1", "2", "3", "4", "5-9"], "prompts": [7, 0, 2, 0, 0]},
+    "endings": {name: ENDS for name in ("closed", "unjudged", "open", "cut")},
+    "templates": [{"template": "write a … please", "prompts": 7, "share": 0.35}],
+    "languages": {"English": 9, "German": 3, "unknown": 1},
+    "tokens": {"edges": [0.0, 10.0, 20.0], "limit": 15, "prompt": [2, 3], "response": [4, 1]},
+    "economics": {
+        "padded": 100, "separate": 80, "packed": 60, "saved": 0.4, "pairs_per_batch": 8,
+    },
+    "reference": {
+        "chosen": [-1.0, -2.5], "rejected": [-1.5], "expected": [-0.5, -0.7], "prompts": [-3.0],
+    },
+    "displacement": {"ln_ches": [1.0, -2.0, 0.5], "apart": [0.05, 0.7, 1.2]},
+}  # fmt: skip
+"""Every figure that the page draws, in the shape in which its check makes it."""

@@ -6,10 +6,9 @@ from collections import Counter
 
 import pytest
 
-from preftune.checks import check
 from preftune.records import Severity
 from preftune.report import examination_page, write_examination
-from tests.report.examinations import examined, found, many
+from tests.report.examinations import FIGURES, examined, found, many
 from tests.report.pages import Page
 from tests.report.payloads import OUTSIDE, PAYLOADS
 
@@ -47,7 +46,7 @@ def test_the_verdict_stands_on_top_then_what_to_do_then_the_figures_then_the_fin
         "Mend it first", "1 error, first: the longer one wins (1 warning beside)",
         "What to do first", "Length decides", "mend it.", "3 rows (2 for PC200, 1 for PC102)",
         "Rows in", "62", "= 60 used + 2 excluded", "Distinct prompts", "01234567",
-        "pairs: prompt, chosen, rejected", "Contents", "1 errors", "1 warnings", "1 good to know",
+        "Pairs: prompt, chosen, rejected", "Contents", "1 error", "1 warning", "1 good to know",
         "Errors", "The longer one wins", "30 of 60 pairs", "0.4 to 0.6", "Why", "It is learned.",
         "Fix", "Mend it.", "3 examples", "pairs.jsonl:1", "prompt", "Why?", "chosen", "Because.",
         "rejected", "No.", "pairs.jsonl:3", "Warnings", "Exact repeats", "Good to know",
@@ -140,19 +139,20 @@ def test_a_hundred_hostile_texts_are_text():
     assert f'"{OUTSIDE}' not in seen
 
 
-def test_the_same_examination_gives_the_same_bytes_in_every_process(tmp_path, tiny_pairs):
-    examination = check(str(tiny_pairs))
+def test_the_same_examination_gives_the_same_bytes_in_every_process(tmp_path):
+    examination = examined(*many(9), figures=FIGURES)
     write_examination(examination, tmp_path / "one.html")
     first = (tmp_path / "one.html").read_bytes()
     assert first.decode() == examination_page(examination)
+    assert first.count(b'<svg class="drawing"') > 5
     script = (
-        "import sys; from pathlib import Path; from preftune.checks import check;"
-        "from preftune.report import write_examination;"
-        "write_examination(check(sys.argv[1]), Path(sys.argv[2]))"
+        "import sys; from pathlib import Path; from preftune.report import write_examination;"
+        "from tests.report.examinations import FIGURES, examined, many;"
+        "write_examination(examined(*many(9), figures=FIGURES), Path(sys.argv[1]))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C"}
     subprocess.run(
-        [sys.executable, "-c", script, str(tiny_pairs), str(tmp_path / "two.html")],
+        [sys.executable, "-c", script, str(tmp_path / "two.html")],
         env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
         check=True,
     )

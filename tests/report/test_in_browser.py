@@ -6,7 +6,7 @@ from preftune.checks import check
 from preftune.records import Severity
 from preftune.report import write_examination
 from tests.report.chromium import Browser, found
-from tests.report.examinations import examined, many
+from tests.report.examinations import FIGURES, examined, many
 from tests.report.examinations import found as finding
 from tests.report.payloads import MARK, OUTSIDE
 from tests.report.test_examination_page import hostile
@@ -55,14 +55,20 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def real(shared):
-    """Two hundred rows of a real file."""
-    return check(str(shared / "data" / "hh-harmless" / "train.jsonl.gz"), limit=200)
-
-
-def opened(browser, examination, path):
-    write_examination(examination, path)
-    browser.open(path.as_uri())
+def pages(tmp_path_factory, shared):
+    """Pages of very different data, written once, by name."""
+    data = shared / "data" / "hh-harmless" / "train.jsonl.gz"
+    known = {
+        "full": examined(*many(9), figures=FIGURES),
+        "empty": examined(),
+        "long": examined(*many(60)),
+        "hostile": hostile(),
+        "real": check(str(data), limit=60, depth="quick"),
+    }
+    folder = tmp_path_factory.mktemp("pages")
+    for name, examination in known.items():
+        write_examination(examination, folder / f"{name}.html")
+    return {name: (folder / f"{name}.html").as_uri() for name in known}
 
 
 def troubles(browser):
@@ -77,8 +83,8 @@ def troubles(browser):
     return [*outside, *dialogs, *refused, *logged, *owned]
 
 
-def test_a_hundred_hostile_texts_run_nothing_and_ask_for_nothing(browser, tmp_path):
-    opened(browser, hostile(), tmp_path / "page.html")
+def test_a_hundred_hostile_texts_run_nothing_and_ask_for_nothing(browser, pages):
+    browser.open(pages["hostile"])
     assert browser.run("document.querySelectorAll('.finding').length") == 100
     assert troubles(browser) == []
     # Every fold opened, every link followed, every element looked at: still nothing.
@@ -105,10 +111,10 @@ def test_the_same_text_unescaped_is_noticed(browser, tmp_path, text):
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_all_text_has_the_contrast_that_wcag_asks_for(browser, tmp_path, real, dark):
+def test_all_text_has_the_contrast_that_wcag_asks_for(browser, pages, dark):
     browser.look(1280, dark=dark)
-    for examination in (examined(*many(9)), examined(), hostile(), real):
-        opened(browser, examination, tmp_path / "page.html")
+    for name in ("full", "empty", "hostile", "real"):
+        browser.open(pages[name])
         browser.run("document.querySelectorAll('details').forEach(one => { one.open = true })")
         seen = browser.run(CONTRAST)
         assert seen["read"] > 20
@@ -116,10 +122,10 @@ def test_all_text_has_the_contrast_that_wcag_asks_for(browser, tmp_path, real, d
 
 
 @pytest.mark.parametrize("width", [375, 768, 1280])
-def test_the_page_fits_the_window(browser, tmp_path, real, width):
+def test_the_page_fits_the_window(browser, pages, width):
     browser.look(width)
-    for examination in (examined(*many(60)), hostile(), real):
-        opened(browser, examination, tmp_path / "page.html")
+    for name in ("full", "long", "hostile", "real"):
+        browser.open(pages[name])
         assert browser.run("innerWidth") == width
         assert browser.run("document.documentElement.scrollWidth") <= width
 
@@ -128,7 +134,8 @@ def test_what_to_do_first_is_on_the_first_screen(browser, tmp_path):
     browser.look(1280, height=800)
     long = "the longer response is chosen in 94 % of the pairs, whatever it says " * 2
     findings = [finding(code, Severity.error, long) for code in ("PC400", "PC100", "PC600")]
-    opened(browser, examined(*findings, drops={1: "PC100"}), tmp_path / "page.html")
+    write_examination(examined(*findings, drops={1: "PC100"}), tmp_path / "page.html")
+    browser.open((tmp_path / "page.html").as_uri())
     for name in ("verdict", "first", "key"):
         bottom = browser.run(f"document.querySelector('.{name}').getBoundingClientRect().bottom")
         assert 0 < bottom <= 800, name

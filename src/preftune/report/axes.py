@@ -15,17 +15,31 @@ _WRITTEN, _LARGE = 8, 0.02
 """Up to so many bars have their shares on top, of more bars those with so large a share."""
 
 
-def outline(axes: "Axes", edges: Sequence[float], counts: Sequence[int], part: str) -> None:
-    """A histogram as a line with a pale filling, in shares of its own total."""
-    total = sum(counts)
-    if not total:
-        return
-    heights = [100 * count / total for count in counts]
-    dashed = "--" if part == "prompt" else "-"
-    colour = COLOURS[part]
-    axes.stairs(heights, edges, color=colour, linewidth=1.6, linestyle=dashed, label=part)
-    if part != "prompt":
+def parts_of(figure: Mapping[str, object]) -> list[str]:
+    """The parts of rows that a figure has; beside chosen ones, responses of ties are left out."""
+    compared = "chosen" in figure
+    return [part for part in COLOURS if part in figure and not (compared and part == "response")]
+
+
+def outlines(axes: "Axes", edges: Sequence[float], parts: Mapping[str, Sequence[int]]) -> None:
+    """Histograms as lines with a pale filling, each in shares of its own total."""
+    highest = 0.0
+    for part, counts in parts.items():
+        total = sum(counts) or 1
+        heights = [100 * count / total for count in counts]
+        colour = COLOURS[part]
+        if part == "prompt":  # beside the others: it may run out of the picture
+            axes.stairs(heights, edges, color=colour, linewidth=1.4, linestyle="--", label=part)
+            continue
         axes.stairs(heights, edges, color=colour, fill=True, alpha=0.13)
+        axes.stairs(heights, edges, color=colour, linewidth=1.6, label=part)
+        highest = max(highest, *heights)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0, 1.2 * highest or None)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+    if len(parts) > 1:
+        axes.legend()
 
 
 def upright(axes: "Axes", names: Sequence[str], counts: Sequence[int]) -> None:

@@ -66,7 +66,8 @@ def prose(text: str) -> Markup:
 
 def _plain(text: str) -> Markup:
     """As `inert`; an element of its own only where the letters could turn others round."""
-    return escape(text) if text.isascii() and text.isprintable() else inert(text)
+    shown = escape(text) if text.isascii() and text.isprintable() else inert(text)
+    return shown.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _pieces(text: str) -> Iterator[tuple[Markup, int]]:

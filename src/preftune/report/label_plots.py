@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from preftune.report.axes import upright
-from preftune.report.drawing import FIRST, PALE, drawing
+from preftune.report.drawing import BAR, FIRST, MUTED, PALE, drawing
 from preftune.report.plot import Plot, Table, TableRow, between, share
 
 if TYPE_CHECKING:
@@ -110,3 +110,24 @@ def agreement(figure: dict[str, Any]) -> Plot | None:
         axes.set_xlabel("judgements of a pair")
 
     return Plot("agreement", "Judgements per pair", said, drawing("agreement", said, draw))
+
+
+def score_gaps(figure: dict[str, Any]) -> Plot:
+    """How much better the scores of chosen are."""
+    edges, counts, small = figure["edges"], figure["counts"], figure["small"]
+    said = (
+        f"{share(figure['share_zero'])} of the scores are equal, {share(figure['share_small'])} "
+        f"less than {small:.2g} apart (between the dotted lines): those labels are doubtful."
+    )
+    if edges[0] < 0:
+        said += " Left of 0 rejected has the higher score."
+
+    def draw(axes: "Axes") -> None:
+        total = sum(counts)
+        axes.stairs([count / total for count in counts], edges, fill=True, color=BAR)
+        for place in (-small, small) if edges[0] < 0 else (small,):
+            axes.axvline(place, color=MUTED, linestyle=":", linewidth=1.4)
+        axes.set_xlabel("score of the better one less the other's")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+
+    return Plot("gaps", "Gaps of the scores", said, drawing("gaps", said, draw))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preftune.report.axes import COLOURS, lying, outline
+from preftune.report.axes import lying, outlines, parts_of
 from preftune.report.drawing import MUTED, drawing
 from preftune.report.plot import Plot, share
 
@@ -19,22 +19,16 @@ _ALIKE = 0.1
 
 def tokens(figure: dict[str, Any]) -> Plot:
     """Histograms of the numbers of tokens, with the limit where it is near."""
-    parts = [part for part in COLOURS if part in figure]
+    parts = parts_of(figure)
     edges, limit = figure["edges"], figure["limit"]
     said = f"A row may have {limit:,} tokens, prompt and longest response together"
     said += "; the dotted line is this limit." if limit <= edges[-1] else ", more than is drawn."
 
     def draw(axes: "Axes") -> None:
-        for part in parts:
-            outline(axes, edges, figure[part], part)
+        outlines(axes, edges, {part: figure[part] for part in parts})
         if limit <= edges[-1]:
             axes.axvline(limit, color=MUTED, linestyle=":", linewidth=1.4)
-        axes.set_xlim(0, edges[-1])
-        axes.set_ylim(bottom=0)
         axes.set_xlabel("tokens (the last step: all that are longer)")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-        axes.legend()
 
     return Plot("tokens", "Tokens", said, drawing("tokens", said, draw))
 
@@ -67,7 +61,8 @@ def reference(figure: dict[str, list[float]]) -> Plot | None:
     if not parts:
         return None
     own = float(np.mean(figure["expected"])) if figure.get("expected") else None
-    edges = edges_of([value for values in parts.values() for value in values])
+    known = [value for values in parts.values() for value in values]
+    edges = edges_of([*known, *([own] if own is not None else [])])
     means = [f"{np.mean(values):.2f} ({part})" for part, values in parts.items()]
     said = f"Mean log-prob a token, in nats: {', '.join(means)}"
     if own is not None:
@@ -75,11 +70,10 @@ def reference(figure: dict[str, list[float]]) -> Plot | None:
     said += ". The farther left of its own words, the farther off its policy."
 
     def draw(axes: "Axes") -> None:
-        for part, values in parts.items():
-            outline(axes, edges, binned(values, edges), part)
+        outlines(axes, edges, {part: binned(values, edges) for part, values in parts.items()})
         if own is not None:
             axes.axvline(own, color=MUTED, linestyle=":", linewidth=1.4)
-        _label(axes, "log-prob a token under the reference, nats")
+        axes.set_xlabel("log-prob a token under the reference, nats")
 
     return Plot("reference", "The reference's log-probs", said, drawing("reference", said, draw))
 
@@ -98,10 +92,9 @@ def displacement(figure: dict[str, list[float]]) -> Plot | None:
     )
 
     def draw(axes: "Axes") -> None:
-        outline(axes, edges, binned(apart, edges), "response")
+        outlines(axes, edges, {"response": binned(apart, edges)})
         axes.axvline(_ALIKE, color=MUTED, linestyle=":", linewidth=1.4)
-        axes.set_xlim(left=0)
-        _label(axes, "distance of chosen and rejected")
+        axes.set_xlabel("distance of chosen and rejected")
 
     return Plot("displacement", "Pairs that look alike", said, drawing("displacement", said, draw))
 
@@ -124,11 +117,3 @@ def binned(values: Sequence[float], edges: Sequence[float]) -> list[int]:
     """How many values are in each bin, far ones in the outermost."""
     near = np.clip(values, edges[0], edges[-1])
     return np.histogram(near, edges)[0].tolist()
-
-
-def _label(axes: "Axes", across: str) -> None:
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel(across)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-    if len(axes.get_legend_handles_labels()[0]) > 1:
-        axes.legend()

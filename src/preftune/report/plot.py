@@ -54,7 +54,7 @@ def share(value: float) -> str:
 def between(low: float, high: float) -> str:
     """An interval of shares.
 
-    >>> between(0.931, 0.9555)
+    >>> between(0.931, 0.9556)
     '93.1–95.6'
     """
     return f"{100 * low:.1f}–{100 * high:.1f}"

@@ -11,6 +11,7 @@ PLOTS: Sequence[tuple[str, Callable[[Any], Plot | None]]] = (
     ("annotators", label_plots.annotators),
     ("annotators", label_plots.ranked_annotators),
     ("agreement", label_plots.agreement),
+    ("score_gaps", label_plots.score_gaps),
     ("lengths", text_plots.lengths),
     ("pairs_per_prompt", text_plots.pairs_per_prompt),
     ("endings", text_plots.endings),

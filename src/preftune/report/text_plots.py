@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from preftune.report.axes import COLOURS, lying, outline, upright
+from preftune.report.axes import lying, outlines, parts_of, upright
 from preftune.report.drawing import drawing
 from preftune.report.plot import Plot, Table, TableRow, share
 
@@ -18,22 +18,15 @@ _ENDINGS = {
 
 def lengths(figure: dict[str, Any]) -> Plot:
     """Histograms of the prompts' and responses' lengths."""
-    compared = "chosen" in figure
-    parts = [part for part in COLOURS if part in figure and not (compared and part == "response")]
+    parts = parts_of(figure)
     medians = [f"{figure['quantiles'][part][2]:,} ({part})" for part in parts]
     said = f"Median {figure['unit']}: {', '.join(medians)}."
-    if compared:
+    if "chosen" in parts:
         said += " Where the outlines of chosen and rejected lie apart, length tells the label."
 
     def draw(axes: "Axes") -> None:
-        for part in parts:
-            outline(axes, figure["bins"], figure[part], part)
-        axes.set_xlim(0, figure["bins"][-1])
-        axes.set_ylim(bottom=0)
+        outlines(axes, figure["bins"], {part: figure[part] for part in parts})
         axes.set_xlabel(f"{figure['unit']} (the last step: all that are longer)")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-        axes.legend()
 
     return Plot("lengths", "Lengths", said, drawing("lengths", said, draw))
 

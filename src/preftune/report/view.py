@@ -47,6 +47,12 @@ class Part:
     """The severity of its findings; `plots` where it has none."""
     entries: Sequence[Entry | Plot]
 
+    @property
+    def counted(self) -> str:
+        """What its number of entries is followed by: `2 errors`, `1 error`."""
+        title = self.title.lower()
+        return title.removesuffix("s") if len(self.entries) == 1 else title
+
 
 @dataclass(frozen=True, slots=True)
 class KeyFigure:
@@ -173,7 +179,6 @@ def _parts(examination: Examination) -> Iterator[Part]:
 
 
 def _entry(one: Finding, anchor: str, opened: bool) -> Entry:
-    count = len(one.examples)
     meaning = MEANINGS.get(one.code)
     return Entry(
         anchor=anchor,
@@ -185,9 +190,18 @@ def _entry(one: Finding, anchor: str, opened: bool) -> Entry:
         why=one.why,
         fix=one.fix,
         examples=one.examples,
-        summary="One example" if count == 1 else f"{count} examples",
+        summary=_summary(one),
         open=opened,
     )
+
+
+def _summary(one: Finding) -> str:
+    """What there is behind the fold; good news keeps its advice there, too."""
+    count = len(one.examples)
+    examples = "" if not count else "one example" if count == 1 else f"{count} examples"
+    if one.severity is not Severity.info:
+        return examples.capitalize()
+    return f"Why it can matter, {examples}" if examples else "Why it can matter"
 
 
 def _measure(one: Finding) -> str:
