@@ -42,7 +42,7 @@ def test_the_estimate_is_the_jaccard_similarity_within_its_error(length, hashes)
 
 
 def test_of_long_texts_the_same_part_is_drawn():
-    pairs = list(changed_pairs(4 * MOST_SHINGLES))
+    pairs = list(changed_pairs(4 * MOST_SHINGLES))[::6]
     exact = np.array([jaccard(*pair) for pair in pairs])
     ones, others = (sketches([pair[side] for pair in pairs], 96) for side in (0, 1))
     assert np.abs(similarity(ones, others) - exact).max() < 0.2

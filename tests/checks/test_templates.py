@@ -68,7 +68,7 @@ def test_real_data_has_no_template_that_matters(shared):
 
 def test_of_many_prompts_a_sample_is_judged():
     rows = prompts(
-        f"{'Tell me about' if n % 4 else words(3, n)} {words(3, n)}" for n in range(20_000)
+        f"{'Tell me about' if n % 4 else words(3, n)} {words(3, n)}" for n in range(9_000)
     )
     found, _ = found_in(rows)
     assert found.total == 4_000
@@ -77,6 +77,6 @@ def test_of_many_prompts_a_sample_is_judged():
 
 
 def test_few_or_odd_prompts_have_no_template():
-    odd = [Group((), ()), pair("", "a", "b"), pair("?!", "a", "b"), pair("a " * 500_000, "a", "b")]
+    odd = [Group((), ()), pair("", "a", "b"), pair("?!", "a", "b"), pair("a " * 200_000, "a", "b")]
     assert found_in([])[0] is None
     assert found_in([*odd, *prompts(["what is the x"] * 9)])[0] is None

@@ -105,12 +105,13 @@ MEANINGS: Mapping[str, Meaning] = {
     "PC202": Meaning(
         "Near repeats of prompts",
         "prompts that differ in a few words are one prompt to the model.",
-        "keep the most different ones, or split by cluster.",
+        "keep the most different ones, and don't hold out one of a cluster and train on another.",
     ),
     "PC203": Meaning(
         "Held-out prompts that are trained on",
         "the held-out figures then measure memory and look better than the model is.",
-        "take these prompts out of one of the two; preftune's own splits are by prompt.",
+        "take these prompts out of one of the two: `--fix` leaves out the rows that are trained "
+        "on; preftune's own splits are by prompt.",
     ),
     "PC204": Meaning(
         "Held-out prompts that are nearly trained on",
@@ -252,7 +253,8 @@ MEANINGS: Mapping[str, Meaning] = {
     "PC608": Meaning(
         "Gaps of the scores",
         "a small gap is a doubtful label; a few large ones may carry an objective with margins.",
-        "leave small gaps out: --set data.minimum_gap=…",
+        "leave small gaps out where pairs are made of them: `--convert best-versus-worst --set "
+        "data.minimum_gap=…`.",
     ),
     "PC700": Meaning(
         "Tokens",

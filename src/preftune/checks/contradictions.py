@@ -51,6 +51,7 @@ class Contradictions:
 _Found = tuple[Finding | None, Places]
 """A finding and the rows that it leaves out."""
 _NO_ROWS = np.empty(0, np.int64)
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _contested(votes: Votes, pairs: NDArray[np.bool_], account: Account) -> _Found:
@@ -111,19 +112,13 @@ def _split(votes: Votes, pairs: NDArray[np.bool_]) -> _Found:
 def _cycles(votes: Votes, account: Account) -> _Found:
     """Pairs of which the majority's preferences run in a circle."""
     lead = votes.lead[votes.pairs]
-    held = np.flatnonzero((lead > 0) & votes.forward | (lead < 0) & ~votes.forward)
-    nodes, ends = np.unique(
-        np.stack(
-            [
-                np.concatenate([votes.prompts[held]] * 2).astype(np.uint64),
-                np.concatenate([votes.winners[held], votes.losers[held]]),
-            ]
-        ),
-        axis=1,
-        return_inverse=True,
-    )
-    winners, losers = np.split(ends.ravel(), 2)
-    parts = cyclic(nodes.shape[1], winners, losers)
+    enough = np.bincount(votes.prompts)[votes.prompts] >= 3
+    held = np.flatnonzero(enough & ((lead > 0) & votes.forward | (lead < 0) & ~votes.forward))
+    own = votes.prompts[held].astype(np.uint64) * _SPREAD  # what is said to two prompts is two
+    sides = np.concatenate([votes.winners[held] ^ own, votes.losers[held] ^ own])
+    nodes, ends = np.unique(sides, return_inverse=True)
+    winners, losers = np.split(ends, 2)
+    parts = cyclic(len(nodes), winners, losers)
     inside = np.flatnonzero((parts[winners] == parts[losers]) & (parts[winners] >= 0))
     if not len(inside):
         return None, _NO_ROWS
