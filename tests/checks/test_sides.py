@@ -50,8 +50,7 @@ def test_planted_cuts_are_found_and_nothing_else(shared, names):
         assert hits >= 0.9 * found_rows, (names, rate)
 
 
-@pytest.mark.parametrize("name", ["hh", "chat", "ultrafeedback"])
-@pytest.mark.parametrize("every", [2, 5])
+@pytest.mark.parametrize(("name", "every"), [("chat", 2), ("ultrafeedback", 5)])
 def test_a_style_without_full_stops_is_no_fault(shared, name, every):
     rows = [
         pair(str(case.index), *(text.rstrip(" .") for text in case.responses[:2]))

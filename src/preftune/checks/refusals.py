@@ -99,19 +99,19 @@ _OTHERS = (
     r"(?:عذر|آسف|أعتذر|معذرة)[^.!؟]{0,30}لا (?:أستطيع|يمكنني|يمكن)",
     r"(?:मुझे खेद है|क्षमा करें|माफ़ करें)[^।!?]{0,60}नहीं",
 )
-REFUSAL = re.compile(
-    f"{_LEAD}(?:{_SORRY})?(?:{'|'.join(_ENGLISH)})|{'|'.join(_OTHERS)}",
-)
-"""To be matched at the beginning of a sentence."""
+REFUSAL = re.compile(f"{_LEAD}(?:{_SORRY})?(?:{'|'.join(_ENGLISH)})")
+"""In English; to be matched at the beginning of a sentence."""
+FOREIGN_REFUSAL = re.compile("|".join(_OTHERS))
+"""In the other languages."""
 _SAID = (
     "n't, not,cannot,cant ,unable,unwilling,refuse,decline,never,illegal,ethical,appropriate,"
-    "comfortable,against,wrong,irresponsible,nothing,nicht,keine,ik kan, pas ,no pued,non posso,"
-    "non sono"
+    "comfortable,against,wrong,irresponsible,nothing"
 )
 HINTS = tuple(_SAID.split(","))
-"""Refusals in languages that can do with ASCII hold one of these: most answers hold none."""
+"""Every English refusal holds one of these: most answers hold none, and are told at once."""
 _SAID_ELSEWHERE = (
-    "não,no me es,nie mog,üzgün, не ,不能,无法,無法,不可以,ません,できない,かねます,죄송,لا ,नहीं"
+    "nicht,keine,ik kan, pas ,no pued,non posso,non sono,não,no me es,nie mog,üzgün, не ,不能,无法,"
+    "無法,不可以,ません,できない,かねます,죄송,لا ,नहीं"
 )
 FOREIGN_HINTS = tuple(_SAID_ELSEWHERE.split(","))
 """The same for the others."""

@@ -2,7 +2,7 @@
 
 import re
 
-from preftune.checks.refusals import FOREIGN_HINTS, HINTS, REFUSAL
+from preftune.checks.refusals import FOREIGN_HINTS, FOREIGN_REFUSAL, HINTS, REFUSAL
 
 _OPENING = 300
 """Letters at the start in which a refusal is told."""
@@ -24,12 +24,14 @@ def is_refusal(text: str) -> bool:
     (True, False)
     """
     head = text[:_OPENING].lower().replace("’", "'")
-    hints = HINTS if head.isascii() else HINTS + FOREIGN_HINTS
-    if not any(hint in head for hint in hints):
+    patterns = [REFUSAL] if any(hint in head for hint in HINTS) else []
+    if any(hint in head for hint in FOREIGN_HINTS):
+        patterns.append(FOREIGN_REFUSAL)
+    if not patterns:
         return False
     head = " ".join(head.split())
     starts = [0, *(end.end() for end in _SENTENCE_ENDS.finditer(head, 0, _LATEST))]
-    return any(REFUSAL.match(head, start) for start in starts)
+    return any(pattern.match(head, start) for pattern in patterns for start in starts)
 
 
 def repeat_end(response: str, prompt: str, *, continues: bool = False) -> int:
