@@ -142,6 +142,23 @@ def test_annotators_are_read_beside_verdicts_and_beside_pairs(write, row, column
     assert all(group.metadata == {} for group in reading.groups)
 
 
+def test_a_row_of_a_chatbot_arena(write):
+    row = {
+        "question_id": "1", "model_a": "m", "model_b": "n", "winner": "tie (bothbad)",
+        "judge": "arena_user_973", "conversation_a": [ASKED, GOOD], "conversation_b": [ASKED, BAD],
+        "turn": 1, "anony": True, "language": "English", "tstamp": 1.5,
+    }  # fmt: skip
+    reading = read(write(row, {**row, "winner": "model_b"}))
+    relations = [group.relations[0] for group in reading.groups]
+    assert relations == [
+        Relation(0, 1, tie=True, annotator="arena_user_973"),
+        Relation(1, 0, annotator="arena_user_973"),
+    ]
+    assert "annotator in `judge`; verdicts in `winner`; kept as metadata: 'question_id'" in (
+        reading.layout
+    )
+
+
 def test_an_annotator_may_be_mapped_and_stands_beside_other_judgements(write):
     row = {**PAIR, "who": "w7", "strength": 0.7}
     (group,) = read(write(row), mapping={"annotator": "who"}).groups

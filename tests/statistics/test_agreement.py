@@ -8,7 +8,7 @@ from itertools import combinations, permutations
 import krippendorff
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preftune.statistics.agreement import (
@@ -42,6 +42,7 @@ def naive_alpha(counts):
     return 1 - observed / (expected / (number * (number - 1)))
 
 
+@settings(max_examples=40)
 @given(counted)
 def test_alpha_is_that_of_the_library_and_of_the_naive_loop(counts):
     judged = counts[counts.sum(1) > 1]
@@ -56,6 +57,7 @@ def test_alpha_is_that_of_the_library_and_of_the_naive_loop(counts):
     assert alpha == pytest.approx(theirs, abs=1e-12)
 
 
+@settings(max_examples=40)
 @given(counted)
 def test_agreement_is_the_share_of_equal_pairs(counts):
     pairs = [one == other for unit in judgements_of(counts) for one, other in combinations(unit, 2)]
@@ -63,6 +65,7 @@ def test_agreement_is_the_share_of_equal_pairs(counts):
     assert math.isnan(found) if not pairs else found == pytest.approx(np.mean(pairs))
 
 
+@settings(max_examples=40)
 @given(counted)
 def test_each_judgement_is_compared_with_the_others_of_its_unit(counts):
     judged = judgements_of(counts)
@@ -89,9 +92,9 @@ def test_three_people_agree_on_instructions_as_published(shared):
 
 
 def crowd(shared):
-    """Units, annotators and labels of the judged argument pairs."""
+    """Units, annotators, labels and topics of a quarter of the judged argument pairs."""
     with gzip.open(shared / "data/argument-crowd/judgments.jsonl.gz", "rt") as file:
-        rows = [json.loads(line) for line in file]
+        rows = [json.loads(line) for line in file][::2][:10_000]
     return [
         np.unique([row[key] for row in rows], return_inverse=True)[1]
         for key in ("pair", "annotator", "label", "topic")

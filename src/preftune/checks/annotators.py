@@ -55,7 +55,8 @@ def concluded(votes: Votes) -> Conclusion:
         *_habit("PC605", votes, first, ("first", "second")),
         *_habit("PC606", votes, longer, ("longer", "shorter")),
     ]
-    figures: dict[str, object] = {"annotators": _table(votes, counts, first, longer)}
+    people = _table(votes, counts, first, longer)
+    figures: dict[str, object] = {"annotators": people} if people else {}
     agreed = agreement_of(votes, counts)
     if agreed:
         findings += findings_of(agreed, votes, counts)

@@ -24,6 +24,8 @@ VERDICTS = (
 )  # fmt: skip
 NUMBERED = re.compile(r"(annotator|annotation|rater|worker|judge|verdict|vote|label)_?\d+")
 ANNOTATORS = ("annotator", "annotator_id", "worker", "worker_id", "rater", "rater_id")
+JUDGES = (*ANNOTATORS, "judge")
+"""What an annotator is called beside a verdict: a `judge` elsewhere may be anything."""
 _LONGEST = 100  # of a verdict or a name, in characters
 
 _WORDS = {
@@ -71,7 +73,7 @@ def with_verdicts(
             return None
     found = {word: column for word, column in found.items() if column not in verdicts}
     if len(verdicts) == 1:
-        return with_annotator({**found, "verdict": verdicts[0]}, sample)
+        return with_annotator({**found, "verdict": verdicts[0]}, sample, JUDGES)
     return {**found, **{f"verdict {number}": name for number, name in enumerate(verdicts, 1)}}
 
 
@@ -99,9 +101,11 @@ def verdicts_in(names: Mapping[str, str], mapped: set[str], sample: Sequence[Row
     return [name for name in known if name not in kept]
 
 
-def with_annotator(names: Mapping[str, str], sample: Sequence[Row]) -> dict[str, str]:
+def with_annotator(
+    names: Mapping[str, str], sample: Sequence[Row], spellings: Sequence[str] = ANNOTATORS
+) -> dict[str, str]:
     """The words for columns, with `annotator` where a column of such a name holds names."""
-    free = [name for name in ANNOTATORS if name not in names.values()]
+    free = [name for name in spellings if name not in names.values()]
     column = next((name for name in free if _mostly_names(name, sample)), None)
     return {**names, **({"annotator": column} if column and "annotator" not in names else {})}
 

@@ -20,7 +20,7 @@ _JUDGED = {"strength", "margin", "tie", "is_tie", "status", *_SCORES}
 _TAKEN = {
     "pair": {"system", "weight", *PAIR, *_JUDGED, *verdicts.ANNOTATORS},
     "comparison": {"system", "weight", *PAIR, *verdicts.SIDES, *verdicts.VERDICTS}
-    | {*verdicts.ANNOTATORS},
+    | {*verdicts.JUDGES},
     "response": {"system", "label", "messages", "conversations", "completion"}
     | {*PAIR, *_RESPONSES, *_FIRST_SIDES},
     "list": {"system", "weight", *PAIR, *_RESPONSES, *_FIRST_SIDES}
