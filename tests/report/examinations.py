@@ -56,6 +56,14 @@ ENDS = {"chosen": 3, "rejected": 2, "neither": 0}
 FIGURES = {
     "shortcuts": [RULE, {**RULE, "rule": "begins “i can't”", "accuracy": 0.55, "low": 0.4}],
     "annotators": [{**PERSON, "annotator": f"w{n}", "agreement": n / 40} for n in range(40)],
+    "noise": {
+        "estimate": 0.1, "low": 0.08, "high": 0.13, "told": True,
+        "curve": [
+            {"sureness": 0.1, "agreement": 0.6, "pairs": 50},
+            {"sureness": 2.0, "agreement": 0.9, "pairs": 50},
+        ],
+    },
+    "suspicious": [{"row": 1234, "probability": 0.987}],
     "agreement": {
         "alpha": 0.2, "low": 0.1, "high": 0.3, "alpha_without_ties": None, "pairwise": 0.6,
         "pairs": 50, "divided": 20, "pairs_by_judgements": {"1": 5, "3": 40, "5": 10},

@@ -44,7 +44,9 @@ def test_the_sentences_and_tables_hold_the_numbers():
         "25.0 % less than 0.4 apart", "9 (chosen), 9 (rejected), 9 (prompt)",
         "77.8 % of the prompts have 1 pair, none more than 3 pairs",
         "33.3 % of the chosen and 33.3 % of the rejected", "write a … please", "35.0 %",
-        "69.2 % of the rows looked at are in English", "15 tokens", "40.0 % are saved",
+        "69.2 % of the rows looked at are in English", "15 tokens",
+        "10.0 % below 100 % (8.0–13.0", "row 1,234", "98.7 %",
+        "40.0 % are saved",
         "-1.75 (chosen), -1.50 (rejected)", "would have -0.60", "1 of 3 pairs",
     ):  # fmt: skip
         assert words.lower() in said.lower(), words
@@ -74,6 +76,7 @@ def test_figures_without_anything_to_show_have_no_plot(figures):
 @pytest.mark.parametrize(
     "figures",
     [
+        {"noise": {**FIGURES["noise"], "told": False}},
         {"annotators": [{**PERSON, "agreement": None, "low": None, "high": None}]},
         {"displacement": {"ln_ches": [1.0], "apart": [0.5]}},
         {"reference": {"chosen": [-1.0] * 300, "expected": [], "rejected": [], "prompts": []}},

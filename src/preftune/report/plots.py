@@ -3,15 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from preftune.report import label_plots, model_plots, text_plots
+from preftune.report import label_plots, model_plots, people_plots, text_plots
 from preftune.report.plot import Plot
 
 PLOTS: Sequence[tuple[str, Callable[[Any], Plot | None]]] = (
     ("shortcuts", label_plots.shortcuts),
-    ("annotators", label_plots.annotators),
-    ("annotators", label_plots.ranked_annotators),
-    ("agreement", label_plots.agreement),
+    ("noise", label_plots.noise),
+    ("suspicious", label_plots.suspicious),
     ("score_gaps", label_plots.score_gaps),
+    ("annotators", people_plots.annotators),
+    ("annotators", people_plots.ranked_annotators),
+    ("agreement", people_plots.agreement),
     ("lengths", text_plots.lengths),
     ("pairs_per_prompt", text_plots.pairs_per_prompt),
     ("endings", text_plots.endings),
