@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preftune.checks.cycles import cyclic, one_cycle
+from preftune.checks.cycles import against, cyclic, one_cycle
 
 preferences = st.lists(
     st.tuples(st.integers(0, 7), st.integers(0, 7)).filter(lambda one: one[0] != one[1]),
@@ -50,3 +50,23 @@ def test_a_long_circle_is_no_deep_recursion():
     parts = cyclic(count, winners, (winners + 1) % count)
     assert len(set(parts.tolist())) == 1
     assert len(one_cycle(winners.tolist(), ((winners + 1) % count).tolist())) == count
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=30).map(
+        lambda pairs: [(one, other) for one, other in pairs if one != other]
+    )
+)
+def test_without_those_against_the_order_no_circle_is_left(pairs):
+    winners = np.array([one for one, _ in pairs], np.int64)
+    losers = np.array([other for _, other in pairs], np.int64)
+    bad = against(winners, losers)
+    left = cyclic(7, winners[~bad], losers[~bad])
+    assert (left < 0).all()
+
+
+def test_one_judgement_against_a_hundred_is_the_one_to_leave_out():
+    order = [(one, other) for one in range(15) for other in range(one + 1, 15)]
+    winners, losers = np.array([*order, (14, 0)]).T
+    assert (cyclic(15, winners, losers) == 0).all()  # everything is part of some circle
+    assert np.flatnonzero(against(winners, losers)).tolist() == [len(order)]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preftune.checks.cases import Account, Case, Conclusion
-from preftune.checks.cycles import cyclic, one_cycle
+from preftune.checks.cycles import against, cyclic, one_cycle
 from preftune.checks.finding import finding, many, percent
 from preftune.checks.grading import graded
 from preftune.checks.judged import Judged, Votes
@@ -122,10 +122,13 @@ def _cycles(votes: Votes, account: Account) -> _Found:
     inside = np.flatnonzero((parts[winners] == parts[losers]) & (parts[winners] >= 0))
     if not len(inside):
         return None, _NO_ROWS
+    part_of = np.zeros(len(lead), np.bool_)
+    part_of[held[inside]] = True
     bad = np.zeros(len(lead), np.bool_)
-    bad[held[inside]] = True
+    bad[held[inside[against(winners[inside], losers[inside])]]] = True
     count, total = len(np.unique(votes.pairs[bad])), len(votes.total)
-    prompts = np.unique(votes.prompts[bad])
+    circling = len(np.unique(votes.pairs[part_of]))
+    prompts = np.unique(votes.prompts[part_of])
 
     def examples() -> Iterator[Example]:
         for part in np.unique(parts[winners[inside]]):
@@ -137,8 +140,9 @@ def _cycles(votes: Votes, account: Account) -> _Found:
     found = finding(
         "PC301",
         graded(count / total, warning=0.01, error=0.2),
-        f"the preferences of {many(len(prompts), 'prompt')} run in circles, which "
-        f"{many(count, 'pair')} ({percent(count / total)}) {is_or_are(count)} part of.",
+        f"the preferences of {many(len(prompts), 'prompt')} run in circles, through "
+        f"{many(circling, 'pair')}; without {count:,} of them ({percent(count / total)} of all) "
+        "there are none.",
         count,
         total,
         unit="pairs",
