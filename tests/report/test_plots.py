@@ -39,13 +39,13 @@ def test_every_figure_is_drawn_with_a_sentence_and_in_the_page_colours(name):
 def test_the_sentences_and_tables_hold_the_numbers():
     said = " ".join(texts(plot) for plot in plots_of(FIGURES))
     for words in (
-        "The best of 2 rules, “longer”, explains 90.0 %", "85.0–93.0", "these 12 agree least",
+        "Best of 2 rules: longer, which explains 90.0 %", "85.0–93.0", "these 12 agree least",
         "0.0–100.0", "at most 50.0 %", "20 of 50 pairs",
         "25.0 % less than 0.4 apart", "9 (chosen), 9 (rejected), 9 (prompt)",
         "77.8 % of the prompts have 1 pair, none more than 3 pairs",
         "33.3 % of the chosen and 33.3 % of the rejected", "write a … please", "35.0 %",
         "69.2 % of the rows looked at are in English", "15 tokens",
-        "10.0 % below 100 % (8.0–13.0", "row 1,234", "98.7 %",
+        "10.0 % of the labels are wrong (8.0–13.0", "row 1,234", "98.7 %",
         "40.0 % are saved",
         "-1.75 (chosen), -1.50 (rejected)", "would have -0.60", "1 of 3 pairs",
     ):  # fmt: skip

@@ -28,7 +28,7 @@ def shortcuts(rules: list[dict[str, Any]]) -> Plot:
         for rule in rules[:_RULES]
     ]
     said = (
-        f"The best of {len(rules)} rules, “{best['rule']}”, explains {share(best['explained'])} of "
+        f"Best of {len(rules)} rules: {best['rule']}, which explains {share(best['explained'])} of "
         "the labels; 50 % is chance. Bars begin at chance: short ones are a good sign, grey ones "
         "can't be told from chance."
     )
@@ -66,12 +66,12 @@ def noise(figure: dict[str, Any]) -> Plot:
     """Agreement of the labels with the words, from where these are unsure on."""
     curve, told = figure["curve"], figure["told"]
     said = (
-        f"The surer the words are, the more labels agree with them. They level off "
-        f"{share(figure['estimate'])} below 100 % ({between(figure['low'], figure['high'])}, the "
-        "band): so many labels are wrong."
+        f"The surer the words are, the more labels agree with them, up to a level below 100 %: "
+        f"{share(figure['estimate'])} of the labels are wrong "
+        f"({between(figure['low'], figure['high'])}, the band)."
         if told
-        else "The surer the words are, the more labels agree with them. They do not level off "
-        "clearly enough to tell how many labels are wrong."
+        else "The surer the words are, the more labels agree with them; but not so clearly that "
+        "the share of wrong labels could be told."
     )
 
     def draw(axes: "Axes") -> None:

@@ -9,6 +9,7 @@ from preftune.report.plot import Plot, Table, TableRow, share
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_FEW = 0.01
 _ENDINGS = {
     "closed": "with a full stop or the like",
     "open": "without one",
@@ -76,10 +77,10 @@ def endings(counts: dict[str, dict[str, int]]) -> Plot | None:
 def languages(counts: dict[str, int]) -> Plot | None:
     """How many rows are in each language."""
     total = sum(counts.values())
-    known = {name: count for name, count in counts.items() if name != "unknown" and count}
-    if len(known) < 2:
-        return None
-    top, most = max(known.items(), key=lambda one: one[1])
+    known = {name: count for name, count in counts.items() if name != "unknown"}
+    top, most = max(known.items(), key=lambda one: one[1], default=("", 0))
+    if sum(known.values()) - most < _FEW * total:
+        return None  # one language: nothing to compare
     said = f"{share(most / total)} of the rows looked at are in {top}."
     rows = [
         TableRow(name, (None, count / total, None), (f"{count:,}", share(count / total)))

@@ -212,8 +212,8 @@ def _measure(one: Finding) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """`0.94, 95 % interval 0.93 to 0.95 (n = 1,203)`."""
-    value, low, high = (f"{part:,.3g}" for part in (estimate.value, estimate.low, estimate.high))
+    """`0.941, 95 % interval 0.930 to 0.952 (n = 1,203)`."""
+    value, low, high = (f"{part:,.3f}" for part in (estimate.value, estimate.low, estimate.high))
     confidence = f"{100 * estimate.confidence:g} % interval"
     return f"{value}, {confidence} {low} to {high} (n = {estimate.n:,})"
 
