@@ -1,4 +1,4 @@
-from preftune.checks.cases import Account, CaseMaker, Conclusion
+from preftune.checks.cases import Account, CaseMaker, Conclusion, pairs_of
 from preftune.checks.examine import excerpts_of, gather, run_checks
 from preftune.checks.finding import excerpt, finding
 from preftune.records import (
@@ -96,3 +96,13 @@ def test_an_excerpt_shows_the_place():
     assert "HERE" in excerpt(text, at=500, width=40)
     assert excerpt(text, at=500, width=40).startswith("…")
     assert excerpt("short") == "short"
+
+
+def test_a_very_long_list_is_compared_in_part_from_the_best_to_the_worst():
+    scores = [float(n % 500) for n in range(3000)]
+    rated = [Response((Message("assistant", str(n)),), Rating(score=n)) for n in scores]
+    pairs = pairs_of(Group((Message("user", "a"),), tuple(rated)))
+    assert 300 < len(pairs) <= 32 * 31 / 2
+    assert all(scores[one.winner] > scores[one.loser] for one in pairs)
+    assert {scores[pairs[0].winner], scores[pairs[0].loser]} <= set(scores)
+    assert max(scores[one.winner] for one in pairs) == 499

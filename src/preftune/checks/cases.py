@@ -27,7 +27,8 @@ class Case:
     response_keys: tuple[bytes, ...]
     pairs: tuple[Relation, ...]
     """Every judgement that prefers one response: the relations that are no ties; where there are
-    none at all, every two responses with unequal ranks, or else scores."""
+    none at all, every two responses with unequal ranks, or else scores (of very long lists only
+    some responses, from the best to the worst)."""
 
 
 @dataclass(slots=True)
@@ -93,6 +94,10 @@ class CaseMaker:
         return case
 
 
+_MOST_RATED = 32
+"""Responses of one prompt that are compared, each with each: their pairs grow with the square."""
+
+
 def pairs_of(group: Group) -> tuple[Relation, ...]:
     """The judgements of a group that prefer one response, as `Case.pairs` has them."""
     if group.relations:
@@ -102,6 +107,9 @@ def pairs_of(group: Group) -> tuple[Relation, ...]:
     if all(place is None for place in places):
         places = [None if rating.score is None else -rating.score for rating in known]
     rated = [(place, index) for index, place in enumerate(places) if place is not None]
+    if len(rated) > _MOST_RATED:  # every k-th from the best to the worst, in the file's order
+        kept = sorted(rated)[:: -(-len(rated) // _MOST_RATED)]
+        rated = sorted(kept, key=lambda one: one[1])
     return tuple(
         Relation(one, other) if place < lower else Relation(other, one)
         for (place, one), (lower, other) in combinations(rated, 2)

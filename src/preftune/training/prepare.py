@@ -42,13 +42,14 @@ def prepare(
     """
     reading = read_settings(settings.data, settings.data.train)
     announce(reading, settings.data.train, watch)
-    watch.say(f"{settings.data.train}: {_verdict(reading, settings.data)}")
     shape = settings.rendering
     renderer = Renderer(
         tokenizer, max_tokens=max_tokens, truncation=shape.truncation, form=shape.form
     )
     road = _Road(settings, objective, renderer, watch)
-    train, account = road.to_tokens(reading)
+    groups, intake = road.converted(reading)
+    watch.say(f"{settings.data.train}: {_verdict(groups, reading.intake, settings.data)}")
+    train, account = road.to_tokens(reading, groups, intake)
     held_out: list[TokenGroup] = []
     fraction = settings.data.held_out
     if isinstance(fraction, str):
@@ -70,9 +71,15 @@ def prepare(
     return Prepared(train, held_out, account)
 
 
-def _verdict(reading: Reading, data: DataSettings) -> str:
-    """What the quick checks say, in a line, and the command that says more."""
-    examination = check_groups(reading.groups, reading.intake.exclusions)
+def _verdict(groups: Sequence[Group], intake: Intake, data: DataSettings) -> str:
+    """What the quick checks say of what will be trained on, and the command that says more.
+
+    Args:
+        groups: Converted, where the run converts.
+        intake: Of the file: what a conversion leaves out is its user's wish and no fault.
+        data: For the command.
+    """
+    examination = check_groups(groups, intake.exclusions)
     if examination.worst is Severity.info:
         return examination.verdict
     columns = ",".join(f"{word}={column}" for word, column in data.map.items())
@@ -84,7 +91,7 @@ def _held_out_file(road: "_Road", path: str) -> tuple[list[TokenGroup], dict[str
     other = read_settings(road.settings.data, path)
     announce(other, path, road.watch)
     try:
-        return road.to_tokens(other)
+        return road.to_tokens(other, *road.converted(other))
     except PreftuneError as error:
         if error.code not in {"PT105", "PT301"}:
             raise
@@ -117,13 +124,14 @@ class _Road:
     renderer: Renderer
     watch: Watch
 
-    def to_tokens(self, reading: Reading) -> tuple[list[TokenGroup], dict[str, object]]:
-        """Token groups, and the account of the file's rows.
+    def to_tokens(
+        self, reading: Reading, groups: Sequence[Group], intake: Intake
+    ) -> tuple[list[TokenGroup], dict[str, object]]:
+        """Token groups of a file's converted groups, and the account of its rows.
 
         Raises:
             DataError: the rows do not fit the objective (PT105), or none is left (PT106).
         """
-        groups, intake = self._converted(reading)
         fitted = fit(groups, self.objective)
         intake = intake.then(fitted.exclusions)
         for sentence in fitted.said:
@@ -143,7 +151,8 @@ class _Road:
             )
         return rendering.groups, account_of(reading, rendering.intake, rendering.truncated)
 
-    def _converted(self, reading: Reading) -> tuple[Sequence[Group], Intake]:
+    def converted(self, reading: Reading) -> tuple[Sequence[Group], Intake]:
+        """The groups as the run's conversion makes them, and their account."""
         data = self.settings.data
         if data.convert is None:
             return reading.groups, reading.intake
