@@ -6,6 +6,8 @@ LN-CHES has no scale of its own: it hangs on how long the model's states are. Wh
 far the two lie apart, against the chosen and rejected responses of different prompts:
 
     apart = |h+ - h-|^2 / median |h+ - h-'|^2
+
+Pairs nearer than that are displaced more often: docs/log.md has the experiment.
 """
 
 import numpy as np
@@ -35,7 +37,7 @@ def displacement(readings: Readings) -> Conclusion:
     high, low = chosen.states.astype(np.float64), rejected.states.astype(np.float64)
     scores = (high * (low - high)).sum(1)
     prompts = readings.prompt_numbers(of)
-    apart = _apart(high, low, prompts)
+    apart = apart_of(high, low, prompts)
     alike = apart < ALIKE
     _, number = np.unique(prompts, return_inverse=True)
     share = win_rate(np.bincount(number, alike) / np.bincount(number))
@@ -66,8 +68,17 @@ def displacement(readings: Readings) -> Conclusion:
     return Conclusion([found], {"displacement": figure})
 
 
-def _apart(chosen: Floats, rejected: Floats, prompts: NDArray[np.int64]) -> Floats:
-    """(pair,) infinite where nothing can be told: all pairs have one prompt."""
+def apart_of(chosen: Floats, rejected: Floats, prompts: NDArray[np.int64]) -> Floats:
+    """(pair,) how far apart two responses are: 1 is as far as those to different prompts.
+
+    Args:
+        chosen: (pair, hidden) mean final hidden states.
+        rejected: (pair, hidden) the other response's.
+        prompts: (pair,) which prompt each pair belongs to.
+
+    Returns:
+        Infinite where nothing can be told, because all pairs have one prompt.
+    """
     own = ((chosen - rejected) ** 2).sum(1)
     others = [
         ((chosen - np.roll(rejected, step, 0)) ** 2).sum(1)[prompts != np.roll(prompts, step)]
