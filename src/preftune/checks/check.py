@@ -15,6 +15,7 @@ from preftune.checks.languages import Languages
 from preftune.checks.leaks import Leaks, SplitLeaks
 from preftune.checks.lengths import Lengths
 from preftune.checks.near_repeats import NearRepeats
+from preftune.checks.predictability import Words
 from preftune.checks.repeats import Repeats
 from preftune.checks.rows import RowFaults
 from preftune.checks.scores import Scores
@@ -68,7 +69,7 @@ def check(
         data: As `preftune.sources.read` takes it; broken rows become findings.
         model: Folder or hub name of the reference: counts tokens, and asks it about a sample. A
             `ModelCheck` where it should not be done as `train` does by default.
-        held_out: A file whose prompts must not be trained on; read like `data`.
+        held_out: A file whose prompts must not be trained on; the columns as in `data`.
         benchmarks: Files of questions that must not be in the data, in any layout.
         depth: `quick` asks what every training run asks.
         mapping, split, limit: As in `read`.
@@ -92,7 +93,7 @@ def check(
     checks = checks_of(depth)
     if held_out is not None:
         near = next((one for one in checks if isinstance(one, NearRepeats)), None)
-        checks.append(Leaks(File(held_out, mapping, split), held_out, near))
+        checks.append(Leaks(File(held_out, mapping), held_out, near))
     checks += [benchmark(path) for path in benchmarks]
     if model is not None:
         with_model = model if isinstance(model, ModelCheck) else ModelCheck(model, watch=watch)
@@ -132,10 +133,11 @@ def checks_of(depth: Depth) -> list[Check]:
         Contradictions(),
         Ties(),
         Scores(),
-        Shortcuts(),
+        Shortcuts(classify=depth == "full"),
         Formatting(),
         Diversity(near),
         Templates(),
         Lengths(),
+        *([Words()] if depth == "full" else ()),
         Annotators(),
     ]

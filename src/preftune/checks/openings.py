@@ -8,14 +8,15 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 LONGEST = 3
 """Words of an opening at most."""
-_WORDS = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_HEAD = 120
+_WORDS = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_HEAD = 80
 """Letters in which the first words are looked for."""
 _NAMES = 20_000
 """Openings whose words are remembered; those seen once go first."""
@@ -77,7 +78,8 @@ def openings_of(text: str) -> list[str]:
     >>> openings_of("I'm sorry, but no.")
     ["i'm", "i'm sorry", "i'm sorry but"]
     """
-    words = _WORDS.findall(text[:_HEAD].lower().replace("’", "'"))[:LONGEST]
+    head = text[:_HEAD].lower().replace("’", "'")
+    words = [found.group() for found in islice(_WORDS.finditer(head), LONGEST)]
     return [" ".join(words[:number]) for number in range(1, len(words) + 1)]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from preftune.checks.cases import Account, Case, Conclusion
 from preftune.checks.features import COUNTS, form_of
 from preftune.checks.openings import Openings
+from preftune.checks.predictability import by_form
 from preftune.checks.rule_findings import told
 from preftune.checks.rules import Measured, best_first, measure, measure_thumbs
 from preftune.records import Finding
@@ -59,8 +60,10 @@ class Sides:
 
 @dataclass(slots=True)
 class Shortcuts:
-    """PC400 to PC404: length, form, refusals, position, first words."""
+    """PC400 to PC405: length, form, refusals, position, first words, and all of form at once."""
 
+    classify: bool = False
+    """Whether to fit the classifier of PC405, too."""
     pairs: Sides = field(default_factory=Sides)
     thumbs: Sides = field(default_factory=Sides)
     _openings: Openings = field(default_factory=Openings)
@@ -99,6 +102,9 @@ class Shortcuts:
         unit = "responses" if self._of_thumbs else "pairs"
         for code, found in rules.items():
             findings += told(code, found, unit)
+        if self.classify and len(self.pairs.rows):
+            every_form = by_form(self.pairs.table, self.pairs.clusters, every[0])
+            findings += [every_form] if every_form else []
         return Conclusion(findings, {"shortcuts": [rule.as_json for rule in every]})
 
     @property
