@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import IO
 
 from preftune.errors import ConfigError, DataError
-from preftune.sources.arrays import JSON_LIMIT, json_rows
+from preftune.sources.arrays import json_rows
 from preftune.sources.hub import is_repository, is_saved_folder, open_hub
 from preftune.sources.jsonl import jsonl_rows
-from preftune.sources.parquet import BASE_BUDGET, GROWTH, parquet_rows
+from preftune.sources.parquet import parquet_rows
 from preftune.sources.rows import Item, Opened
 from preftune.sources.tables import table_rows
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+UNPACKED = 64 << 20
+RATIO = 100
+"""Text packs by a factor of 3 to 10, of the very monotonous by 50; what unpacks to more than this
+many times its size, and to more than `UNPACKED` bytes, is a trap."""
+_MOST = 1100
+"""The factor by which gzip packs at most, and a little more."""
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
 
 
@@ -24,6 +30,8 @@ class Unpacked:
     """The bytes of a file, unpacked where it is gzip; a broken file is a clear error."""
 
     def __init__(self, file: IO[bytes], name: str, packed: bool) -> None:
+        self._file = file
+        self._packed = packed
         self._stream: IO[bytes] | gzip.GzipFile = gzip.GzipFile(fileobj=file) if packed else file
         self._name = name
         self._read = 0
@@ -32,7 +40,8 @@ class Unpacked:
         """At most `size` bytes; none at the end.
 
         Raises:
-            DataError: PT101, a gzip file ends early or is damaged; PT100, the disk fails.
+            DataError: PT101, a gzip file ends early or is damaged; PT100, the disk fails; PT107,
+                a gzip file unpacks to far more than its size.
         """
         try:
             data = self._stream.read(size)
@@ -43,7 +52,20 @@ class Unpacked:
         except OSError as error:
             raise _unreadable(self._name, str(error)) from error
         self._read += len(data)
+        if self._packed and self._read > UNPACKED + RATIO * self._file.tell():
+            raise self._bomb()
         return data
+
+    def _bomb(self) -> DataError:
+        return DataError(
+            "PT107",
+            f"the gzip file unpacks to more than {RATIO} times its size ({self._read:,} bytes so "
+            "far)",
+            why="text packs by a factor of ten; a few kilobytes that unpack to gigabytes take the "
+            "machine down.",
+            fix="if it is right as it is, unpack it (`gunzip FILE`) and name that file.",
+            where=self._name,
+        )
 
     def _broken(self, what: str) -> DataError:
         return DataError(
@@ -101,15 +123,26 @@ def _open_file(path: Path, name: str) -> Opened:
         file.seek(0)
         fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
     _check_start(start, ending, path, name)
+    if _is_gzip(start) and path.stat().st_size * _MOST > UNPACKED:
+        _refuse_bomb(path, name)
     if ending == ".parquet":
         return Opened(parquet_rows(path, name), lambda: fingerprint)
     if ending == ".json":
         with path.open("rb") as file:
-            budget = BASE_BUDGET + GROWTH * path.stat().st_size
-            limit = min(JSON_LIMIT, budget) if _is_gzip(start) else JSON_LIMIT
-            items, note = json_rows(Unpacked(file, name, _is_gzip(start)), name, limit=limit)
+            items, note = json_rows(Unpacked(file, name, _is_gzip(start)), name)
         return Opened(items, lambda: fingerprint, note)
     return Opened(_stream(path, name, ending, _is_gzip(start)), lambda: fingerprint)
+
+
+def _refuse_bomb(path: Path, name: str) -> None:
+    """Refuse what unpacks to too much at its very beginning, before hours are spent on it."""
+    with path.open("rb") as file:
+        stream, read = Unpacked(file, name, packed=True), 0
+        while read <= UNPACKED or read > RATIO * file.tell():
+            data = stream.read(1 << 20)
+            if not data:
+                return
+            read += len(data)
 
 
 def _stream(path: Path, name: str, ending: str, packed: bool) -> Iterator[Item]:

@@ -15,6 +15,8 @@ SAMPLE = 100
 """Rows whose columns decide the layout."""
 _MOST_BEFORE = 10_000
 """Lines among which they are looked for."""
+_LARGEST = 32 << 20
+"""Letters of all of them, about: they are held together."""
 
 
 @dataclass(slots=True)
@@ -81,11 +83,13 @@ def _sample(items: Iterator[Item]) -> tuple[list[Item], list[Row]]:
     """The first items, up to and with the hundredth row that could be parsed, if it comes soon."""
     first: list[Item] = []
     rows: list[Row] = []
+    size = 0
     for item in islice(items, _MOST_BEFORE):
         first.append(item)
         if isinstance(item, Row):
             rows.append(item)
-            if len(rows) == SAMPLE:
+            size += len(repr(item.columns))
+            if len(rows) == SAMPLE or size > _LARGEST:
                 break
     return first, rows
 
