@@ -90,6 +90,7 @@ FIGURES = {
     "reference": {
         "chosen": [-1.0, -2.5], "rejected": [-1.5], "expected": [-0.5, -0.7], "prompts": [-3.0],
     },
+    "weak_reference": {"own": [0.1, 0.6], "chosen": [0.9, 0.8], "rejected": [0.4, 0.3]},
     "displacement": {"ln_ches": [1.0, -2.0, 0.5], "apart": [0.05, 0.7, 1.2]},
 }  # fmt: skip
 """Every figure that the page draws, in the shape in which its check makes it."""

@@ -48,6 +48,7 @@ def test_the_sentences_and_tables_hold_the_numbers():
         "10.0 % of the labels are wrong (8.0–13.0", "row 1,234", "98.7 %",
         "40.0 % are saved",
         "-1.75 (chosen), -1.50 (rejected)", "would have -0.60", "1 of 3 pairs",
+        "0.35 for the reference's own answers", "50.0 % of the prompts its own",
     ):  # fmt: skip
         assert words.lower() in said.lower(), words
 
@@ -65,6 +66,7 @@ def test_the_sentences_and_tables_hold_the_numbers():
         {"languages": {"English": 9, "unknown": 1}},
         {"economics": {"padded": 0, "separate": 0, "packed": 0, "saved": 0, "pairs_per_batch": 8}},
         {"reference": {"chosen": [], "rejected": [], "expected": [], "prompts": []}},
+        {"weak_reference": {"own": [], "chosen": [], "rejected": []}},
         {"displacement": {"ln_ches": [1.0], "apart": []}},
         {"agreement": {**FIGURES["agreement"], "pairs_by_judgements": {"2": 9}}},
     ],

@@ -21,15 +21,27 @@ def parts_of(figure: Mapping[str, object]) -> list[str]:
     return [part for part in COLOURS if part in figure and not (compared and part == "response")]
 
 
-def outlines(axes: "Axes", edges: Sequence[float], parts: Mapping[str, Sequence[int]]) -> None:
-    """Histograms as lines with a pale filling, each in shares of its own total."""
+def outlines(
+    axes: "Axes",
+    edges: Sequence[float],
+    parts: Mapping[str, Sequence[int]],
+    dashed: str = "prompt",
+) -> None:
+    """Histograms as lines with a pale filling, each in shares of its own total.
+
+    Args:
+        axes: Where to draw.
+        edges: Of the bins.
+        parts: Counts by what they are of; a `prompt` is drawn dashed, as it stands beside the rest.
+        dashed: What `prompt` is called.
+    """
     highest = 0.0
     for part, counts in parts.items():
         total = sum(counts) or 1
         heights = [100 * count / total for count in counts]
         colour = COLOURS[part]
         if part == "prompt":  # beside the others: it may run out of the picture
-            axes.stairs(heights, edges, color=colour, linewidth=1.4, linestyle="--", label=part)
+            axes.stairs(heights, edges, color=colour, linewidth=1.4, linestyle="--", label=dashed)
             continue
         axes.stairs(heights, edges, color=colour, fill=True, alpha=0.13)
         axes.stairs(heights, edges, color=colour, linewidth=1.6, label=part)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _RULES = 15
+_LABELS = 10
 
 
 def shortcuts(rules: list[dict[str, Any]]) -> Plot:
@@ -91,12 +92,15 @@ def suspicious(labels: list[dict[str, Any]]) -> Plot:
     """The labels that are most probably wrong."""
     rows = [
         TableRow(
-            one.get("source") or f"row {one['row']:,} of those used, from 0",
+            f"row {one['row']:,}",
             (None, one["probability"], None),
             (share(one["probability"]),),
         )
-        for one in labels
+        for one in labels[:_LABELS]
     ]
-    said = "By everything else in the data these labels are the wrong way round: read them first."
-    table = Table(("Row", "", "wrong with probability"), tuple(rows))
-    return Plot("suspicious", "Suspicious labels", said, table=table)
+    said = (
+        "By everything else in the data these labels are the wrong way round: read them first. "
+        "Rows are counted from 0 among those that are used."
+    )
+    table = Table(("Label of", "", "wrong with probability"), tuple(rows))
+    return Plot("suspicious", "Suspicious labels", said, table=table, wide=True)

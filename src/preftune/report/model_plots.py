@@ -78,6 +78,29 @@ def reference(figure: dict[str, list[float]]) -> Plot | None:
     return Plot("reference", "The reference's log-probs", said, drawing("reference", said, draw))
 
 
+def weak_reference(figure: dict[str, list[float]]) -> Plot | None:
+    """Scores of the reference's own answers beside those of chosen and rejected."""
+    if not figure.get("own"):
+        return None
+    edges = edges_of([score for scores in figure.values() for score in scores])
+    parts = {"chosen": "chosen", "rejected": "rejected", "prompt": "own"}
+    means = {name: f"{np.mean(figure[name]):.2f}" for name in parts.values()}
+    below = np.mean(np.less(figure["own"], figure["rejected"]))
+    said = (
+        f"Mean scores by the judge: {means['own']} for the reference's own answers (dashed), "
+        f"{means['chosen']} for chosen, {means['rejected']} for rejected. To {share(float(below))} "
+        "of the prompts its own answer has a lower score than rejected."
+    )
+
+    def draw(axes: "Axes") -> None:
+        counts = {part: binned(figure[name], edges) for part, name in parts.items()}
+        outlines(axes, edges, counts, dashed="the reference's own")
+        axes.set_xlabel("score by the judge")
+
+    picture = drawing("weak", said, draw)
+    return Plot("weak", "The reference's own answers", said, picture)
+
+
 def displacement(figure: dict[str, list[float]]) -> Plot | None:
     """How far chosen and rejected lie apart to the model."""
     apart = figure.get("apart")

@@ -22,6 +22,7 @@ PLOTS: Sequence[tuple[str, Callable[[Any], Plot | None]]] = (
     ("tokens", model_plots.tokens),
     ("economics", model_plots.economics),
     ("reference", model_plots.reference),
+    ("weak_reference", model_plots.weak_reference),
     ("displacement", model_plots.displacement),
 )
 """The figure's name and who draws it; a figure without an entry is not drawn."""
