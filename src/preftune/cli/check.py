@@ -189,7 +189,6 @@ class Asked:
             load_tokenizer(self.model, trust_remote_code=trust),
             self._file()(),
             SentimentScorer.load(),
-            max_tokens=self.options.get("max_tokens"),
             watch=terminal_watch(),
         )
         return with_conclusion(examination, conclusion)
