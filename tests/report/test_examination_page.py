@@ -44,7 +44,7 @@ def test_the_verdict_stands_on_top_then_what_to_do_then_the_figures_then_the_fin
     )
     order = [
         "Mend it first", "1 error, first: the longer one wins (1 warning beside)",
-        "What to do first", "Length decides", "mend it.", "3 rows (2 for PC200, 1 for PC102)",
+        "What to do first", "Length as a shortcut", "mend it.", "3 rows (2 for PC200, 1 for PC102)",
         "Rows in", "62", "= 60 used + 2 excluded", "Distinct prompts", "01234567",
         "Pairs: prompt, chosen, rejected", "Contents", "1 error", "1 warning", "1 good to know",
         "Errors", "The longer one wins", "30 of 60 pairs", "0.400 to 0.600",

@@ -62,7 +62,7 @@ MEANINGS: Mapping[str, Meaning] = {
         "generate again with a higher token limit, or leave these rows out.",
     ),
     "PC108": Meaning(
-        "Refusals that are chosen",
+        "Refusals",
         "a model that learns that refusing wins refuses harmless questions, too.",
         "look whether the refusals are deserved; balance them with prompts where helping wins.",
     ),
@@ -150,37 +150,37 @@ MEANINGS: Mapping[str, Meaning] = {
         "look at them; `--fix` leaves them out.",
     ),
     "PC400": Meaning(
-        "Length decides",
+        "Length as a shortcut",
         "the model learns to write longer (or shorter) instead of better.",
         "balance the lengths, or use an objective that takes length out (ld_dpo, rdpo, simpo).",
     ),
     "PC401": Meaning(
-        "Form decides",
+        "Form as a shortcut",
         "the model learns to format, not to answer.",
         "balance the form of both sides, or remove formatting from both.",
     ),
     "PC402": Meaning(
-        "Refusing decides",
+        "Refusing as a shortcut",
         "the model learns to refuse (or never to), whatever the question.",
         "add prompts where the other way wins.",
     ),
     "PC403": Meaning(
-        "Position decides",
+        "Position as a shortcut",
         "the judge preferred a place, not a response.",
         "show each pair in both orders and keep what both agree on.",
     ),
     "PC404": Meaning(
-        "First words decide",
+        "Opening words as a shortcut",
         "the model learns an opening phrase.",
         "remove the phrase from both sides, or balance it.",
     ),
     "PC405": Meaning(
-        "A shallow look predicts the label",
+        "All counts of form together",
         "what a few counts of form predict, the model will learn first.",
         "balance the sides; see which features weigh most.",
     ),
     "PC406": Meaning(
-        "Words alone predict the label",
+        "Words without the prompt",
         "chosen and rejected are told apart without reading the prompt: often by who wrote them.",
         "sample both sides from one source.",
     ),
@@ -190,18 +190,18 @@ MEANINGS: Mapping[str, Meaning] = {
         "leave them out, unless formatting is what you want to teach.",
     ),
     "PC500": Meaning(
-        "Few distinct prompts",
+        "Distinct prompts",
         "the model learns to answer these prompts, not others.",
         "add prompts; more responses to the same prompts help less.",
     ),
     "PC501": Meaning(
-        "One template makes up much of the prompts",
+        "The most frequent template",
         "what is learned holds for the template and may not hold elsewhere.",
         "vary how prompts are put.",
     ),
     "PC502": Meaning(
-        "A few prompts have most of the pairs",
-        "these prompts outvote the others.",
+        "Pairs a prompt has",
+        "prompts with many pairs outvote the others.",
         "limit the pairs of a prompt, or weigh them (`--convert all-pairs` counts a prompt once).",
     ),
     "PC503": Meaning(
@@ -277,7 +277,7 @@ MEANINGS: Mapping[str, Meaning] = {
         "use a template that ends turns with a token of its own.",
     ),
     "PC704": Meaning(
-        "Off-policy responses",
+        "How far off-policy the responses are",
         "DPO moves the model along responses that it would hardly ever write: slow, and it "
         "pushes both log-probs down.",
         "fine-tune on the chosen responses first, or sample pairs from the model itself.",
@@ -294,13 +294,13 @@ MEANINGS: Mapping[str, Meaning] = {
         "fine-tune on such prompts first, or leave them out.",
     ),
     "PC707": Meaning(
-        "A weak reference",
+        "The reference's own answers",
         "its own answers are worse than the rejected ones: preferences can't teach what it can't "
         "yet do.",
         "fine-tune on the chosen responses first: `preftune train --objective sft`.",
     ),
     "PC708": Meaning(
-        "Pairs at risk of displacement",
+        "Risk of displacement",
         "to the model chosen and rejected look alike, so pushing one down pushes both down.",
         "leave the riskiest out, or use an objective that holds chosen up (dpop, cpo, a mixture "
         "with sft).",
