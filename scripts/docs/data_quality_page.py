@@ -2,8 +2,7 @@
 
     python scripts/docs/data_quality_page.py ../shared/data --model ../shared/models/stories260k
 
-The tables between the marks are written anew; the words around them are a person's. With names
-of sets at the end only those are examined.
+The tables between the marks are written anew; the words around them are a person's.
 """
 
 import argparse
@@ -45,10 +44,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--model", help="the model that wrote stories-pairs")
-    parser.add_argument("sets", nargs="*", choices=[[], *SETS], default=[])
+    parser.add_argument("--only", action="append", choices=SETS, help="one set; may be repeated")
     asked = parser.parse_args()
     PICTURES.mkdir(exist_ok=True)
-    for name in asked.sets or SETS:
+    for name in asked.only or SETS:
         found = examine(name, asked.data, asked.model)
         draw(found, PICTURES / f"{name}.png")
         text = PAGE.read_text(encoding="utf-8")
