@@ -24,7 +24,8 @@ class Table:
     """Features of chosen minus rejected, dense or sparse."""
 
     matrix: Any
-    """Shape (pair, feature): a numpy array or a sparse array of scipy."""
+    """Shape (pair, feature): a numpy array or a sparse array of scipy. Vectors take its dtype, as
+    scipy would otherwise copy the whole table into theirs."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -39,11 +40,11 @@ class Table:
 
     def scores(self, weights: Floats) -> Floats:
         """Each pair's sum of weighted features, shape (pair,)."""
-        return np.asarray(self.matrix @ weights, np.float64)
+        return np.asarray(self.matrix @ weights.astype(self.matrix.dtype), np.float64)
 
     def sums(self, shares: Floats) -> Floats:
         """Each feature's sum over pairs that count with these shares, shape (feature,)."""
-        return np.asarray(self.matrix.T @ shares, np.float64)
+        return np.asarray(self.matrix.T @ shares.astype(self.matrix.dtype), np.float64)
 
 
 def folds_of(prompts: Ints, number: int = 10) -> Iterator[NDArray[np.bool_]]:

@@ -58,11 +58,14 @@ class Judged:
                 f"length alone predicts {percent(self.by_length)} of the labels, words beyond "
                 f"length {percent(self.agreement)}"
             )
-        if noise.clean < _PLATEAU:
-            return f"words predict only {percent(self.agreement)} of the labels"
+        reason = f"words predict only {percent(self.agreement)} of the labels"
         if (noise.high - noise.low) / 2 > _NARROW or noise.high > _HALF:
-            return f"anything from {percent(noise.low)} to {percent(noise.high)} fits"
-        return ""
+            return f"{reason}, so that anything from {_range(noise.low, noise.high)} fits"
+        return reason if noise.clean < _PLATEAU else ""
+
+
+def _range(low: float, high: float) -> str:
+    return f"{100 * low:.0f} to {100 * high:.0f} %"
 
 
 def judge(sample: Sample, table: Table) -> Judged:

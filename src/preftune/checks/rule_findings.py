@@ -34,6 +34,7 @@ _LIMITS = {
     "PC403": Limit(0.60, 0.60),
     "PC404": Limit(0.75, 0.60),
 }
+_TAIL = {"PC404": " (Found on one half of the prompts, measured on the other.)"}
 _SHOWN = 3
 """Rules of one code that are told of when several are past the limit."""
 
@@ -61,7 +62,7 @@ def told(code: str, rules: Sequence[Measured], unit: str) -> Iterator[Finding]:
         yield finding(
             code,
             severity_of(code, rule),
-            sentence_of(rule, unit),
+            sentence_of(rule, unit) + _TAIL.get(code, ""),
             rule.right,
             rule.pairs,
             unit="pairs",

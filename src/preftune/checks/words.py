@@ -133,7 +133,7 @@ def differences(drawn: Sequence[Drawn]) -> Table:
     weights[kept] = np.log1p(2 * len(drawn) / shares[kept])
     numbers = (np.cumsum(kept) - 1).astype(np.int32)
     rows = [_difference(one, weights) for one in drawn]
-    ends = np.cumsum([0, *(len(places) for places, _ in rows)])
+    ends = np.cumsum([0, *(len(places) for places, _ in rows)]).astype(np.int32)
     places = numbers[np.concatenate([places for places, _ in rows])]
     values = np.concatenate([values for _, values in rows])
     del rows  # as large as the table
