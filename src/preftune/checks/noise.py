@@ -10,8 +10,9 @@ fitted by maximum likelihood over f and k. Confident learning (Northcutt et al. 
 classifier's own mistakes for noise; here they are the slope near s = 0, not the plateau. What we
 saw over three seeds and rates from 0 to 20 %: on pairs of film reviews, of which words predict
 93 %, confident learning is 1 to 2 points too high and this is off by at most 1; on polite pairs
-both are within 2. On HH's harmless pairs, of which words predict 60 %, confident learning reads 38 % noise
-into untouched labels, where this fits anything from 0 to 26 % and so can say that it does not know.
+both are within 2. On HH's harmless pairs, of which words predict 60 %, confident learning reads
+38 % noise into untouched labels, where this fits anything from 0 to 26 % and so can say that it
+does not know.
 """
 
 from __future__ import annotations
