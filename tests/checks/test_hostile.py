@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from preftune.checks.check import check
+from preftune.checks.check import File, check
+from preftune.checks.mending import mend
 from preftune.errors import DataError, PreftuneError
 from preftune.sources import stream
 from tests.sources.files_written import turn
@@ -72,6 +73,18 @@ def test_of_ten_thousand_mutated_lines_every_one_is_accounted_for(tmp_path, layo
     assert found is not None
     assert found.rows == len(lines)
     assert 300 < found.used < 1_250
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_is_left_of_mutated_lines_is_mended(tmp_path, layout):
+    rng = random.Random(LAYOUTS.index(layout))
+    path = tmp_path / "hostile.jsonl"
+    path.write_bytes(b"\n".join(lines_of(layout, 300, rng, whole=100)))
+    examination = check(str(path), depth="quick")
+    mended = mend(File(str(path)), examination, tmp_path / "mended.jsonl")
+    assert mended.rows == examination.rows
+    again = examined(mended.out, depth="quick")
+    assert (again.used, again.rows) == (mended.written, mended.written)
 
 
 @pytest.mark.parametrize("seed", range(4))
