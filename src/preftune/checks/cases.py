@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Protocol
 
+from preftune.checks.compact import Numbering, Places
 from preftune.records import Exclusion, Finding, Group, Message, Rating, Relation
 
 
@@ -35,7 +36,7 @@ class Case:
 class Account:
     """What is known of the whole data once every row was seen."""
 
-    sources: list[str] = field(default_factory=list[str])
+    sources: Places = field(default_factory=Places)
     """`file:line` of each used row."""
     pairs: int = 0
     prompts: int = 0
@@ -72,7 +73,7 @@ class CaseMaker:
     """Makes cases of groups, numbering rows and distinct prompts."""
 
     account: Account = field(default_factory=Account)
-    _numbers: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    _numbers: Numbering = field(default_factory=Numbering)
 
     def case(self, group: Group) -> Case:
         """The next row's case."""
@@ -83,7 +84,7 @@ class CaseMaker:
             group=group,
             prompt=text_of(group.prompt),
             prompt_key=key,
-            prompt_number=self._numbers.setdefault(key, len(self._numbers)),
+            prompt_number=self._numbers.number(key),
             responses=tuple(text_of(response.turns) for response in group.responses),
             response_keys=tuple(key_of(response.turns) for response in group.responses),
             pairs=pairs,

@@ -90,10 +90,7 @@ def check(
 
     watch = watch or Silent()
     file = File(data, mapping, split, limit)
-    checks = checks_of(depth)
-    if held_out is not None:
-        near = next((one for one in checks if isinstance(one, NearRepeats)), None)
-        checks.append(Leaks(File(held_out, mapping), held_out, near))
+    checks = checks_of(depth, None if held_out is None else File(held_out, mapping))
     checks += [benchmark(path) for path in benchmarks]
     if model is not None:
         with_model = model if isinstance(model, ModelCheck) else ModelCheck(model, watch=watch)
@@ -119,8 +116,8 @@ def check_groups(groups: Sequence[Group], exclusions: Sequence[Exclusion] = ()) 
     return gather(items, run_checks(items, checks_of("quick"), Silent()))
 
 
-def checks_of(depth: Depth) -> list[Check]:
-    """Fresh checks, in the order in which their findings are told."""
+def checks_of(depth: Depth, held_out: File | None = None) -> list[Check]:
+    """Fresh checks, in the order in which they conclude."""
     repeats = Repeats()
     near = NearRepeats(repeats) if depth == "full" else None
     return [
@@ -129,15 +126,16 @@ def checks_of(depth: Depth) -> list[Check]:
         Languages(),
         repeats,
         *([near] if near else ()),
+        *([Leaks(held_out, held_out.name, near)] if held_out else ()),
         SplitLeaks(),
+        Diversity(near),
         Contradictions(),
         Ties(),
         Scores(),
         Shortcuts(classify=depth == "full"),
         Formatting(),
-        Diversity(near),
         Templates(),
         Lengths(),
-        *([Words()] if depth == "full" else ()),
         Annotators(),
+        *([Words()] if depth == "full" else ()),
     ]

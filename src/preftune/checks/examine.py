@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from preftune.checks.cases import Account, CaseMaker, Check, Conclusion, pairs_of, text_of
+from preftune.checks.cases import Account, Case, CaseMaker, Check, Conclusion, pairs_of, text_of
 from preftune.checks.exclusions import Exclusions
 from preftune.checks.finding import excerpt
 from preftune.records import Examination, Example, Exclusion, Group, Watch
@@ -28,12 +28,13 @@ class Passed:
         return len(self.account.sources) + sum(self.exclusions.counts.values())
 
 
-def run_checks(items: Items, checks: Sequence[Check], watch: Watch) -> Passed:
+def run_checks(items: Items, checks: list[Check], watch: Watch) -> Passed:
     """Show every row to every check, once, and let them conclude.
 
     Args:
         items: The data.
-        checks: Fresh ones: what a check has seen stays in it.
+        checks: Fresh ones. They are taken out as they conclude: what one of them kept is let go,
+            and the next one has the room.
         watch: Hears how many rows were seen.
     """
     maker = CaseMaker()
@@ -45,13 +46,17 @@ def run_checks(items: Items, checks: Sequence[Check], watch: Watch) -> Passed:
         if isinstance(item, Exclusion):
             exclusions.see(item)
             continue
-        case = maker.case(item)
-        for check in checks:
-            check.see(case)
+        _see(maker.case(item), checks)
     watch.end()
     passed = Passed(maker.account, exclusions)
-    passed.conclusions.extend(check.conclude(maker.account) for check in checks)
+    while checks:
+        passed.conclusions.append(checks.pop(0).conclude(maker.account))
     return passed
+
+
+def _see(case: Case, checks: Sequence[Check]) -> None:
+    for check in checks:
+        check.see(case)
 
 
 def gather(

@@ -29,7 +29,7 @@ _EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf\u2b1b-\u2b55]")
 _DIGITS = "0123456789"
 
 
-def form_of(text: str, refuses: Callable[[str], bool] = is_refusal) -> list[float]:
+def form_of(text: str, refuses: Callable[[str], bool] = is_refusal) -> list[int]:
     r"""The counts of one response, in the order of `COUNTS`.
 
     >>> dict(zip(COUNTS, form_of("# Yes!\n\n- **one**\n- two 🙂")))["list items"]

@@ -114,14 +114,14 @@ class NearRepeats:
         Where one part of the prompt was put in other words, the other one has the same keys.
         """
         prompts = np.frombuffer(self._numbers, np.uint32)[rows]
-        won, lost = (side.sketches.view(np.uint16) for side in self._sides)
-        asked = [part.sketches.view(np.uint16) for part in self.prompts.parts]
+        won, lost = self._sides
+        asked = self.prompts.parts
 
         def band(number: int) -> Numbers:
             half, part = divmod(number, 2)
-            keys = won[rows, number].astype(np.uint64) << np.uint64(32)
-            keys |= lost[rows, number].astype(np.uint64) << np.uint64(16)
-            return keys | asked[part][prompts, half]
+            keys = won.keys(number, np.uint16)[rows] << np.uint64(32)
+            keys |= lost.keys(number, np.uint16)[rows] << np.uint64(16)
+            return keys | asked[part].keys(half, np.uint16)[prompts]
 
         return [lambda number=number: band(number) for number in range(_SIDE // 2)]
 

@@ -17,7 +17,6 @@ from preftune.checks.rule_findings import told
 from preftune.checks.rules import Measured, best_first, measure, measure_thumbs
 from preftune.records import Finding
 
-Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
 _LENGTHS = ("characters", "words")
@@ -27,30 +26,32 @@ RULES = {
     "refusals": ("refuses", "does not refuse"),
 }
 """What a rule is called where more wins, and where less wins; others: `more …`, `fewer …`."""
+_MOST = 2**15 - 1
 
 
 @dataclass(slots=True)
 class Sides:
-    """Form of chosen minus rejected, 68 bytes a pair; for thumbs the form of each response."""
+    """Form of chosen minus rejected, 40 bytes a pair; for thumbs the form of each response."""
 
-    forms: array[float] = field(default_factory=lambda: array("f"))
+    forms: array[int] = field(default_factory=lambda: array("h"))
+    """Two bytes a count: what is beyond them is as good as at their end."""
     prompts: array[int] = field(default_factory=lambda: array("i"))
     rows: array[int] = field(default_factory=lambda: array("i"))
     good: array[int] = field(default_factory=lambda: array("b"))
     """Thumbs only: 1 up, 0 down."""
 
-    def add(self, form: Sequence[float], case: Case, good: bool | None = None) -> None:
+    def add(self, form: Sequence[int], case: Case, good: bool | None = None) -> None:
         """Keep a pair or a response."""
-        self.forms.extend(form)
+        self.forms.extend(max(-_MOST, min(_MOST, count)) for count in form)
         self.prompts.append(case.prompt_number)
         self.rows.append(case.index)
         if good is not None:
             self.good.append(good)
 
     @property
-    def table(self) -> Floats:
+    def table(self) -> NDArray[np.int16]:
         """Shape (pair or response, count)."""
-        return np.frombuffer(self.forms, np.float32).reshape(-1, len(COUNTS))
+        return np.frombuffer(self.forms, np.int16).reshape(-1, len(COUNTS))
 
     @property
     def clusters(self) -> Ints:
@@ -75,7 +76,7 @@ class Shortcuts:
         if not case.pairs:
             self._see_thumbs(case)
             return
-        forms: dict[int, list[float]] = {}
+        forms: dict[int, list[int]] = {}
         begins: dict[int, tuple[int, ...]] = {}
         for side in {side for pair in case.pairs for side in (pair.winner, pair.loser)}:
             forms[side] = form_of(case.responses[side])

@@ -16,6 +16,8 @@ NEAR = 0.7
 another."""
 _LAST, _BEFORE = 96, 32
 """Bytes for the prompt's last turn, and for all before it."""
+_PIECE = 1 << 13
+"""Sketches kept in one piece."""
 _ROWS_AT_ONCE = 500
 _CHARACTERS_AT_ONCE = 200_000
 _COMMON = 0.25
@@ -29,18 +31,39 @@ class Block:
     """Sketches of some kind of text, one after the other."""
 
     hashes: int
-    _bytes: bytearray = field(default_factory=bytearray)
+    _pieces: list[Sketches] = field(default_factory=list[Sketches])
+    """Of equal size, the last one partly filled: what grows by copying needs its room twice."""
     _sizes: bytearray = field(default_factory=bytearray)
+
+    def __len__(self) -> int:
+        return len(self._sizes) // 4
 
     def add(self, shingles: Shingles) -> None:
         """Append the sketches of these texts."""
-        self._bytes += sketch(shingles, self.hashes).tobytes()
+        new, start = sketch(shingles, self.hashes), len(self)
+        while len(new):
+            number, at = divmod(start, _PIECE)
+            if number == len(self._pieces):
+                self._pieces.append(np.empty((_PIECE, self.hashes), np.uint8))
+            fits = min(len(new), _PIECE - at)
+            self._pieces[number][at : at + fits] = new[:fits]
+            new, start = new[fits:], start + fits
         self._sizes += shingles.counts.astype(np.uint32).tobytes()
 
-    @property
-    def sketches(self) -> Sketches:
-        """Shape (text, hash)."""
-        return np.frombuffer(self._bytes, np.uint8).reshape(-1, self.hashes)
+    def at(self, places: Places) -> Sketches:
+        """Shape (place, hash)."""
+        found = np.empty((len(places), self.hashes), np.uint8)
+        numbers = places // _PIECE
+        for number in np.unique(numbers):
+            here = numbers == number
+            found[here] = self._pieces[number][places[here] - number * _PIECE]
+        return found
+
+    def keys(self, number: int, width: type[np.unsignedinteger]) -> Numbers:
+        """The bytes of every sketch at a place, as numbers of a width, shape (text,)."""
+        parts = [piece.view(width)[:, number] for piece in self._pieces]
+        whole = np.concatenate([np.empty(0, width), *parts])
+        return whole[: len(self)].astype(np.uint64)
 
     @property
     def sizes(self) -> NDArray[np.uint32]:
@@ -52,7 +75,7 @@ class Block:
 
         With J = |A ∩ B| / |A ∪ B| they are (|A| + |B|) J/(1+J) and (|A| + |B|)/(1+J).
         """
-        similar = similarity(self.sketches[ones], self.sketches[others])
+        similar = similarity(self.at(ones), self.at(others))
         both = (self.sizes[ones].astype(np.float64) + self.sizes[others]) / (1 + similar)
         return np.stack([both * similar, both])
 
@@ -107,7 +130,7 @@ class PromptSketches:
         def compare(ones: Places, others: Places) -> NDArray[np.bool_]:
             found = self.last.sizes[ones] + self.before.sizes[ones] > 0  # else nothing is shared
             for mine, theirs in zip(self.parts, other.parts, strict=True):
-                found &= similarity(mine.sketches[ones], theirs.sketches[others]) >= NEAR
+                found &= similarity(mine.at(ones), theirs.at(others)) >= NEAR
             return found
 
         return compare
@@ -116,8 +139,8 @@ class PromptSketches:
         """Keys that near prompts share: four bytes of the last turn and one of before."""
 
         def band(number: int) -> Numbers:
-            four = self.last.sketches.view(np.uint32)[:, number].astype(np.uint64)
-            return four << np.uint64(8) | self.before.sketches[:, number]
+            four = self.last.keys(number, np.uint32)
+            return four << np.uint64(8) | self.before.keys(number, np.uint8)
 
         return [lambda number=number: band(number) for number in range(_LAST // 4)]
 

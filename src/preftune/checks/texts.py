@@ -1,6 +1,7 @@
 """What is wrong with one text, and where. Pure functions: a place, or -1 where nothing is."""
 
 import re
+from functools import lru_cache
 
 from preftune.checks.refusals import FOREIGN_HINTS, FOREIGN_REFUSAL, HINTS, REFUSAL
 
@@ -17,6 +18,7 @@ _COMPLETED = 7
 _SENTENCE_ENDS = re.compile(r"[.!?。！？:] ?")
 
 
+@lru_cache(maxsize=16)  # two checks ask about the responses of a row
 def is_refusal(text: str) -> bool:
     """Whether a response refuses, by how it begins.
 

@@ -15,7 +15,7 @@ from preftune.checks.classifier import Table
 
 Words = NDArray[np.uint32]
 
-PAIRS = 10_000
+PAIRS = 8_000
 """Pairs of the sample at most: their n-grams fill 30 to 60 MB, and intervals are ±1 point."""
 _LONGEST = 400
 """Words of a response that count: enough to know it by."""
@@ -125,18 +125,23 @@ def differences(drawn: Sequence[Drawn]) -> Table:
     from scipy.sparse import csr_array
 
     shares = np.zeros(_BUCKETS, np.int32)
-    for one in drawn:
-        shares[ngrams(one.chosen)] += 1
-        shares[ngrams(one.rejected)] += 1
+    most = 0
+    for side in (side for one in drawn for side in (one.chosen, one.rejected)):
+        found = ngrams(side)
+        shares[found] += 1
+        most += len(found)
     kept = shares > 1
     weights = np.zeros(_BUCKETS, np.float32)
     weights[kept] = np.log1p(2 * len(drawn) / shares[kept])
     numbers = (np.cumsum(kept) - 1).astype(np.int32)
-    rows = [_difference(one, weights) for one in drawn]
-    ends = np.cumsum([0, *(len(places) for places, _ in rows)]).astype(np.int32)
-    places = numbers[np.concatenate([places for places, _ in rows])]
-    values = np.concatenate([values for _, values in rows])
-    del rows  # as large as the table
+    places, values = np.empty(most, np.int32), np.empty(most, np.float32)
+    ends = np.zeros(len(drawn) + 1, np.int32)
+    for row, one in enumerate(drawn):
+        buckets, scaled = _difference(one, weights)
+        start, ends[row + 1] = ends[row], ends[row] + len(buckets)
+        places[start : ends[row + 1]] = numbers[buckets]
+        values[start : ends[row + 1]] = scaled
+    places, values = places[: ends[-1]], values[: ends[-1]]
     values /= np.float32(np.sqrt(values @ values / len(drawn)) or 1)
     shape = (len(drawn), max(1, int(kept.sum())))
     return Table(csr_array((values, places, ends), shape=shape))
