@@ -161,8 +161,8 @@ class Timed:
 
 def checked(data: str, depth: Any) -> dict[str, object]:
     """`preftune check`, and then each of its checks by itself."""
-    from preftune.checks.check import File, check, checks_of
     from preftune.checks.examine import run_checks
+    from preftune.checks.run import File, check, checks_of
     from preftune.records import Silent
 
     check(data, depth=depth, limit=WARM)
@@ -211,10 +211,10 @@ def load_dataset(data: str) -> dict[str, object]:
 
 def near_repeats(data: str) -> dict[str, object]:
     """Our near repeats alone, of pairs and of prompts, reading included."""
-    from preftune.checks.check import File
     from preftune.checks.examine import run_checks
-    from preftune.checks.near_repeats import NearRepeats
-    from preftune.checks.repeats import Repeats
+    from preftune.checks.repeats.exact import Repeats
+    from preftune.checks.repeats.near import NearRepeats
+    from preftune.checks.run import File
     from preftune.records import Silent
 
     def both() -> list[Any]:

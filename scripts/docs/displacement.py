@@ -16,9 +16,9 @@ from torch.nn.functional import logsigmoid
 
 from preftune.batching import pack
 from preftune.checks.cases import cases
-from preftune.checks.displacement import apart_of
-from preftune.checks.readings import Readings, read_sample
-from preftune.checks.sample import Sample
+from preftune.checks.reference.displacement import apart_of
+from preftune.checks.reference.readings import Readings, read_sample
+from preftune.checks.reference.sample import Sample
 from preftune.models import LogProbModel, load_config, load_model, load_tokenizer
 from preftune.models.limits import token_limit
 from preftune.models.states import ches

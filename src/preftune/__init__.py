@@ -57,7 +57,7 @@ def train(
 def check(data: str, **options: Any) -> "Examination":
     """What a model will learn from a file besides what was meant: the same as `preftune check`.
 
-    Options and errors as `preftune.checks.check`: `model`, `held_out`, `benchmarks`, `depth`, ….
+    Options and errors as `preftune.checks.run`: `model`, `held_out`, `benchmarks`, `depth`, ….
 
     Example:
         examination = preftune.check("pairs.jsonl")

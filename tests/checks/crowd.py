@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from preftune.checks.votes import Votes
+from preftune.checks.annotators.votes import Votes
 
 
 @cache

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from preftune.checks.cases import cases
-from preftune.checks.endings import Ending, ending
+from preftune.checks.rows.endings import Ending, ending
 from preftune.records import Group, Message
 from preftune.sources import stream
 

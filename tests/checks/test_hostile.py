@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from preftune.checks.check import File, check
-from preftune.checks.mending import mend
+from preftune.checks.mending.mending import mend
+from preftune.checks.run import File, check
 from preftune.errors import DataError, PreftuneError
 from preftune.sources import stream
 from tests.sources.files_written import turn
@@ -159,7 +159,7 @@ START = {".json.gz": b"[", ".csv.gz": b'prompt,chosen,rejected\n"'}
 
 MEASURE = """
 import re, resource, sys
-from preftune.checks.check import check
+from preftune.checks.run import check
 from preftune.errors import PreftuneError
 try:
     told = check(sys.argv[1], depth="quick").verdict

@@ -3,7 +3,7 @@
 import shutil
 
 from preftune.checks.examine import gather, run_checks
-from preftune.checks.with_model import ModelCheck
+from preftune.checks.reference.with_model import ModelCheck
 from preftune.models import load_tokenizer
 from preftune.records import Group, Message, Relation, Response, Silent
 

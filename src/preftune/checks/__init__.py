@@ -1,5 +1,5 @@
 """The data examination: what will a model learn from this, and is it what was meant?"""
 
-from preftune.checks.check import check
+from preftune.checks.run import check
 
 __all__ = ["check"]

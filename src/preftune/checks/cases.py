@@ -29,7 +29,7 @@ class Case:
     pairs: tuple[Relation, ...]
     """Every judgement that prefers one response: the relations that are no ties; where there are
     none at all, every two responses with unequal ranks, or else scores (of very long lists only
-    some responses, from the best to the worst)."""
+    some responses, drawn by their content)."""
 
 
 @dataclass(slots=True)
@@ -108,9 +108,9 @@ def pairs_of(group: Group) -> tuple[Relation, ...]:
     if all(place is None for place in places):
         places = [None if rating.score is None else -rating.score for rating in known]
     rated = [(place, index) for index, place in enumerate(places) if place is not None]
-    if len(rated) > _MOST_RATED:  # every k-th from the best to the worst, in the file's order
-        kept = sorted(rated)[:: -(-len(rated) // _MOST_RATED)]
-        rated = sorted(kept, key=lambda one: one[1])
+    if len(rated) > _MOST_RATED:  # drawn by content: the same ones in every row that has them
+        drawn = sorted(rated, key=lambda one: key_of(group.responses[one[1]].turns))
+        rated = sorted(drawn[:_MOST_RATED], key=lambda one: one[1])
     return tuple(
         Relation(one, other) if place < lower else Relation(other, one)
         for (place, one), (lower, other) in combinations(rated, 2)

@@ -21,8 +21,8 @@ from preftune.errors import ConfigError, ResourceError
 from preftune.records import Examination, Severity
 
 if TYPE_CHECKING:
-    from preftune.checks.check import File
-    from preftune.checks.mended import Mended
+    from preftune.checks.mending.mended import Mended
+    from preftune.checks.run import File
 
 
 class FailOn(StrEnum):
@@ -143,7 +143,7 @@ class Asked:
     def examine(self, **how: Any) -> Examination:
         """Run the checks; then let the reference answer by itself, where a judge is named."""
         from preftune.checks import check as run
-        from preftune.checks.with_model import ModelCheck
+        from preftune.checks.reference.with_model import ModelCheck
         from preftune.cli.console import terminal_watch
 
         watch = terminal_watch()
@@ -161,7 +161,7 @@ class Asked:
 
     def mend(self, examination: Examination, out: Path) -> "Mended":
         """Write the mended copy, and say what became of the rows."""
-        from preftune.checks.mending import mend
+        from preftune.checks.mending.mending import mend
         from preftune.cli.console import terminal_watch
 
         watch = terminal_watch()
@@ -170,7 +170,7 @@ class Asked:
         return mended
 
     def _file(self) -> "File":
-        from preftune.checks.check import File
+        from preftune.checks.run import File
 
         return File(self.data, self.mapping, self.split, self.limit)
 
@@ -209,7 +209,7 @@ def document(examination: Examination, mended: "Mended | None" = None) -> dict[s
 
 def _refuse_places(data: str, html: Path | None, fix: Path | None) -> None:
     """Refuse to write where it can't be or would do harm, before any work is done."""
-    from preftune.checks.copies import copy_and_log
+    from preftune.checks.mending.copies import copy_and_log
 
     if fix:
         copy_and_log(fix, data)

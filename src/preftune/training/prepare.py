@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from preftune.batching.mismatch import with_mismatched
-from preftune.checks.check import check_groups
+from preftune.checks.run import check_groups
 from preftune.errors import DataError, PreftuneError
 from preftune.objectives.bound import BoundObjective
 from preftune.records import Group, Intake, Severity, TokenGroup, Watch

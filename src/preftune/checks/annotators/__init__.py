@@ -1,0 +1,1 @@
+"""Who judged, and how well they agree: PC603 to PC607."""

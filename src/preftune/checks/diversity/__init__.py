@@ -1,0 +1,1 @@
+"""How many different things are asked: PC500 to PC503."""

@@ -1,0 +1,1 @@
+"""A mended copy of the data, and a log of every change."""

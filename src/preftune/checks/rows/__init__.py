@@ -1,0 +1,1 @@
+"""What is wrong with single rows: PC103 to PC113."""

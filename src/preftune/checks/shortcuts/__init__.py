@@ -1,0 +1,1 @@
+"""What predicts the label without reading: PC400 to PC404, PC407."""
