@@ -57,6 +57,16 @@ def many(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
+def verb(count: int, plural: str) -> str:
+    """What so many do: `1 row holds`, `2 rows hold`.
+
+    >>> verb(1, "have"), verb(2, "have"), verb(1, "repeat"), verb(0, "are")
+    ('has', 'have', 'repeats', 'are')
+    """
+    singular = {"are": "is", "have": "has"}.get(plural, f"{plural}s")
+    return singular if count == 1 else plural
+
+
 def percent(share: float) -> str:
     """A share for a sentence: `12 %`, `3.4 %`, `0.05 %`.
 

@@ -70,17 +70,17 @@ def _finding(one: Finding, width: int) -> Iterator[Text]:
 
 def _headed(severity: Severity, title: str, width: int) -> Iterator[Text]:
     head = f"{severity.name:<{_INDENT}}"
-    for number, line in enumerate(textwrap.wrap(title, max(20, width - _INDENT))):
+    for number, line in enumerate(_lines(title, max(20, width - _INDENT))):
         start = Text(head if number == 0 else " " * _INDENT, style=_STYLES[severity])
         yield start + Text(line, style="bold" if severity > Severity.info else "")
 
 
 def _labelled(label: str, text: str, width: int) -> Iterator[Text]:
-    for line in textwrap.wrap(
+    for line in _lines(
         visible(text),
         max(20, width),
-        initial_indent=f"{'':{_INDENT}}{label}  ",
-        subsequent_indent=" " * (_INDENT + len(label) + 2),
+        first=f"{'':{_INDENT}}{label}  ",
+        rest=" " * (_INDENT + len(label) + 2),
     ):
         start = Text(line)
         start.stylize("dim", 0, _INDENT + len(label))
@@ -93,11 +93,17 @@ def _example(example: Example, width: int) -> Iterator[Text]:
     names = max((len(name) for name in example.excerpts), default=0)
     for name, text in example.excerpts.items():
         start = f"{'':{_INDENT + 4}}{name:<{names}}  "
-        lines = textwrap.wrap(visible(text), max(20, width - len(start))) or [""]
+        lines = _lines(visible(text), max(20, width - len(start))) or [""]
         yield Text(start, style="dim") + Text(lines[0])
         yield from (Text(" " * len(start) + line) for line in lines[1:])
 
 
+def _lines(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    )
+
+
 def _wrapped(text: str, indent: int, width: int, style: str = "") -> Iterator[Text]:
-    for line in textwrap.wrap(text, max(20, width - indent)) or [""]:
+    for line in _lines(text, max(20, width - indent)) or [""]:
         yield Text(" " * indent + line, style=style)

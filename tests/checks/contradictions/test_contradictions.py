@@ -2,12 +2,12 @@ from dataclasses import replace
 from itertools import combinations
 
 import pytest
-from tests.checks.repeats.test_exact import conclusion, pair
 
 from preftune.checks.contradictions.contradictions import Contradictions
 from preftune.records import Group, Message, Rating, Relation, Response, Severity
 from tests.checks.planting import real_rows
 from tests.checks.repeating import RATES, circle, planted, swapped, turned, without_repeats
+from tests.checks.repeats.test_exact import conclusion, pair
 
 
 def found_in(rows):

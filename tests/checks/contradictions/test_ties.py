@@ -1,12 +1,12 @@
 from dataclasses import replace
 
 import pytest
-from tests.checks.repeats.test_exact import conclusion, pair
 
 from preftune.checks.contradictions.ties import Ties, ties_of
 from preftune.records import Group, Message, Rating, Relation, Response, Severity
 from tests.checks.planting import real_rows
 from tests.checks.repeating import RATES, planted
+from tests.checks.repeats.test_exact import conclusion, pair
 
 
 def tied(row, draw=None):

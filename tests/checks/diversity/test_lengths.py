@@ -1,11 +1,11 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.checks.repeats.test_exact import answer, conclusion, pair
 
 from preftune.checks.diversity.lengths import Lengths, quantiles
 from preftune.records import Group, Severity
 from tests.checks.planting import real_rows
+from tests.checks.repeats.test_exact import answer, conclusion, pair
 
 
 @given(st.lists(st.integers(0, 50), min_size=1), st.floats(0.01, 1))

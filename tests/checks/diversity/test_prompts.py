@@ -4,8 +4,6 @@ from collections import Counter
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.checks.repeats.test_near import words
-from tests.checks.repeats.test_exact import answer, conclusion, pair
 
 from preftune.checks.cases import CaseMaker
 from preftune.checks.diversity.prompts import Diversity, effective_number
@@ -13,6 +11,8 @@ from preftune.checks.repeats.exact import Repeats
 from preftune.checks.repeats.near import NearRepeats
 from preftune.records import Group, Severity
 from tests.checks.planting import real_rows
+from tests.checks.repeats.test_exact import answer, conclusion, pair
+from tests.checks.repeats.test_near import words
 
 
 def found_in(rows):

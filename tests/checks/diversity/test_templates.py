@@ -1,12 +1,11 @@
 import random
 
-from tests.checks.repeats.test_near import words
-from tests.checks.repeats.test_exact import conclusion, pair
-
 from preftune.checks.diversity.templates import Templates
 from preftune.records import Group, Severity
 from tests.checks.planting import real_rows
 from tests.checks.repeating import without_repeats
+from tests.checks.repeats.test_exact import conclusion, pair
+from tests.checks.repeats.test_near import words
 
 
 def found_in(rows):

@@ -2,12 +2,12 @@ import json
 import random
 
 import pytest
-from tests.checks.repeats.test_exact import conclusion, pair
 
 from preftune.checks.repeats.benchmarks import benchmark
 from preftune.errors import DataError
 from tests.checks.planting import real_rows
 from tests.checks.repeating import RATES
+from tests.checks.repeats.test_exact import conclusion, pair
 
 
 def words(count, seed):

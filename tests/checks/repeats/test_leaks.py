@@ -2,7 +2,6 @@ import random
 from dataclasses import replace
 
 import pytest
-from tests.checks.repeats.test_exact import conclusion, pair
 
 from preftune.checks.cases import CaseMaker
 from preftune.checks.repeats.exact import Repeats
@@ -11,6 +10,7 @@ from preftune.checks.repeats.near import NearRepeats
 from preftune.records import Exclusion, Message, Severity
 from tests.checks.planting import real_rows
 from tests.checks.repeating import RATES, reworded, without_repeats
+from tests.checks.repeats.test_exact import conclusion, pair
 
 
 def found_in(rows, held_out, *, full=True):

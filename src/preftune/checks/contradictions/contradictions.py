@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from preftune.checks.cases import Account, Case, Conclusion
 from preftune.checks.contradictions.cycles import against, cyclic, one_cycle
 from preftune.checks.contradictions.judged import Judged, Votes
-from preftune.checks.finding import finding, many, percent
+from preftune.checks.finding import finding, many, percent, verb
 from preftune.checks.grading import graded
 from preftune.checks.repeats.shingles import Places
 from preftune.records import Example, Finding, Severity
@@ -66,7 +66,7 @@ def _contested(votes: Votes, pairs: NDArray[np.bool_], account: Account) -> _Fou
     found = finding(
         "PC300",
         graded(share, warning=0.01, error=0.2),
-        f"{many(count, 'pair')} ({percent(share)}) {is_or_are(count)} judged both "
+        f"{many(count, 'pair')} ({percent(share)}) {verb(count, 'are')} judged both "
         f"ways, in {int(pairs[votes.pairs].sum()):,} judgements.",
         count,
         len(pairs),
@@ -149,11 +149,6 @@ def _cycles(votes: Votes, account: Account) -> _Found:
         examples=examples(),
     )
     return found, votes.mostly(bad)
-
-
-def is_or_are(count: int) -> str:
-    """What so many do: `1 pair is`, `2 pairs are`."""
-    return "is" if count == 1 else "are"
 
 
 def _spelt(sources: list[str]) -> str:

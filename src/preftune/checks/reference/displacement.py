@@ -43,8 +43,9 @@ def displacement(readings: Readings) -> Conclusion:
     share = win_rate(np.bincount(number, alike) / np.bincount(number))
     count, total = int(alike.sum()), len(of)
     said = (
-        f"in {many(count, 'pair')} of {total:,} ({percent(count / total)}) chosen and rejected are "
-        f"nearly the same to the model; LN-CHES is {np.median(scores):.3g} at the median and "
+        f"in {count or 'none'} of {many(total, 'pair')} ({percent(count / total)}) chosen and "
+        f"rejected are nearly the same to the model; LN-CHES is {np.median(scores):.3g} at the "
+        "median and "
         f"{scores.max():.3g} at most."
     )
     found = finding(

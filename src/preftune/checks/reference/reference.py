@@ -105,12 +105,13 @@ def _hard_prompts(readings: Readings) -> Iterator[Finding]:
     hard = _outliers(texts) | _lost(texts, readings.vocabulary)
     count, total = int(hard.sum()), len(of)
     share = win_rate(hard.astype(np.float64))
-    sentence = (
-        f"{many(count, 'prompt')} of {total:,} ({percent(count / total)}) the reference can't "
-        f"handle: the median prompt has {np.median(texts.means):.2f} nats a token"
-    )
+    median = f"the median prompt has {np.median(texts.means):.2f} nats a token"
+    sentence = f"the reference can handle all of {many(total, 'prompt')}: {median}"
     if count:
-        sentence += f", these {np.median(texts.means[hard]):.2f}"
+        sentence = (
+            f"the reference can't handle {count:,} of {many(total, 'prompt')} "
+            f"({percent(count / total)}): {median}, these {np.median(texts.means[hard]):.2f}"
+        )
     yield finding(
         "PC706",
         Severity.warning if share.low > MANY_HARD and count >= FEW else Severity.info,

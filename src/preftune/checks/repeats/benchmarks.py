@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preftune.checks.cases import Account, Case, Conclusion
-from preftune.checks.finding import finding, many, percent
+from preftune.checks.finding import finding, many, percent, verb
 from preftune.checks.grading import graded
 from preftune.checks.repeats.shingles import Numbers, Places, Shingles, runs_of, words_of
 from preftune.errors import DataError
@@ -85,7 +85,8 @@ class Benchmark:
         found = finding(
             "PC205",
             graded(share, warning=0.001, error=0.05),
-            f"{many(len(self._hits), 'row')} ({percent(share)}) {hold(len(self._hits))} text of "
+            f"{many(len(self._hits), 'row')} ({percent(share)}) {verb(len(self._hits), 'hold')} "
+            "text of "
             f"the benchmark {self.name}: {len(self._met):,} of its "
             f"{many(len(self.places), 'text')} can be met there.",
             len(self._hits),
@@ -114,11 +115,6 @@ class Benchmark:
                 self._met.add(int(text))
         self._waiting.clear()
         self._characters = 0
-
-
-def hold(count: int) -> str:
-    """What so many do: `1 row holds`, `2 rows hold`."""
-    return "holds" if count == 1 else "hold"
 
 
 def benchmark(path: str) -> Benchmark:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from preftune.checks.cases import Account, Case, Conclusion
-from preftune.checks.finding import finding, many, percent
+from preftune.checks.finding import finding, many, percent, verb
 from preftune.checks.grading import graded
 from preftune.checks.repeats.shingles import Numbers, Places
 from preftune.records import Example
@@ -45,18 +45,14 @@ class Repeats:
         found = finding(
             "PC200",
             graded(share, warning=0.01, error=0.2),
-            f"{many(len(again), 'row')} ({percent(share)}) {verb(len(again))} an earlier one word "
+            f"{many(len(again), 'row')} ({percent(share)}) {verb(len(again), 'repeat')} an "
+            "earlier one word "
             f"for word; the most frequent stands there {most:,} times.",
             len(again),
             len(keys),
             examples=twins(again, first[number][again], account, "the same as"),
         )
         return Conclusion([found], drops=dict.fromkeys(again.tolist(), "PC200"))
-
-
-def verb(count: int) -> str:
-    """What so many do: `1 row repeats`, `2 rows repeat`."""
-    return "repeats" if count == 1 else "repeat"
 
 
 def twins(rows: Places, firsts: Places, account: Account, relation: str) -> Iterator[Example]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from preftune.checks.cases import Account, Case, Conclusion
 from preftune.checks.examine import Items
-from preftune.checks.finding import finding, many, percent
+from preftune.checks.finding import finding, many, percent, verb
 from preftune.checks.grading import graded
 from preftune.checks.repeats.clusters import matches
 from preftune.checks.repeats.near import NearRepeats
@@ -172,7 +172,7 @@ def _read(items: Items, alike: PromptSketches | None) -> _Prompts:
 
 def _finding(code: str, name: str, count: int, total: int, examples: Iterable[Example]) -> Finding:
     share = count / total
-    how = "are" if code == "PC203" else "are nearly"
+    how = verb(count, "are") + (" nearly" if code == "PC204" else "")
     return finding(
         code,
         graded(share, warning=0.005, error=0.05),

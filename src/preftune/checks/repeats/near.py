@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preftune.checks.cases import Account, Case, Conclusion
-from preftune.checks.finding import finding, many, percent
+from preftune.checks.finding import finding, many, percent, verb
 from preftune.checks.grading import graded
 from preftune.checks.repeats.clusters import Bands, Compare, clusters
-from preftune.checks.repeats.exact import Repeats, twins, verb
+from preftune.checks.repeats.exact import Repeats, twins
 from preftune.checks.repeats.shingles import Numbers, Places
 from preftune.checks.repeats.sketches import NEAR, Block, PromptSketches, is_full, shingled
 from preftune.records import Finding
@@ -82,7 +82,7 @@ class NearRepeats:
         return finding(
             "PC201",
             graded(share, warning=0.05, error=0.5),
-            f"{many(len(again), 'row')} ({percent(share)}) nearly {verb(len(again))} an "
+            f"{many(len(again), 'row')} ({percent(share)}) nearly {verb(len(again), 'repeat')} an "
             f"earlier one, with a few words changed, in {many(groups, 'cluster')}.",
             len(again),
             len(account.sources),
@@ -100,8 +100,9 @@ class NearRepeats:
         return finding(
             "PC202",
             graded(share, warning=0.1),
-            f"{many(len(again), 'prompt')} ({percent(share)}) nearly {verb(len(again))} an "
-            f"earlier one; the largest cluster has {largest:,} of them.",
+            f"{many(len(again), 'prompt')} ({percent(share)}) nearly "
+            f"{verb(len(again), 'repeat')} "
+            f"an earlier one; the largest cluster has {largest:,} of them.",
             len(again),
             len(roots),
             unit="prompts",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from preftune.checks.cases import Account, Case, Conclusion
-from preftune.checks.finding import finding, many, percent
+from preftune.checks.finding import finding, many, percent, verb
 from preftune.checks.mending.mends import cut_repeat, decode, is_hopeless, repeat_of
 from preftune.checks.rows.letters import decoded, invisible_at, is_lost, made_visible, mojibake_at
 from preftune.checks.rows.marks import speaker_at, token_at
@@ -13,11 +13,11 @@ from preftune.checks.rows.turns import disorder
 from preftune.records import Finding
 
 _SENTENCES = {
-    "PC103": "{rows} ({share}) have a response that begins with its prompt.",
-    "PC104": "{rows} ({share}) hold text that was decoded with the wrong character set, or lost.",
-    "PC105": "{rows} ({share}) hold control or invisible characters.",
-    "PC106": "{rows} ({share}) have roles out of order.",
-    "PC109": "{rows} ({share}) hold tokens of a chat template inside their text.",
+    "PC103": "{rows} ({share}) {have} a response that begins with its prompt.",
+    "PC104": "{rows} ({share}) {hold} text that was decoded with the wrong character set, or lost.",
+    "PC105": "{rows} ({share}) {hold} control or invisible characters.",
+    "PC106": "{rows} ({share}) {have} roles out of order.",
+    "PC109": "{rows} ({share}) {hold} tokens of a chat template inside their text.",
 }
 """Faults of a row, in the order of their codes."""
 _SOME, _MOST = 0.01, 0.5
@@ -76,7 +76,11 @@ class RowFaults:
         tally, total = self.tallies[code], len(account.sources)
         count = len(tally.rows)
         share = share_of(count, total, account.prompts)
-        sentence = _SENTENCES[code].format(rows=many(count, "row"), share=percent(count / total))
+        sentence = _SENTENCES[code].format(
+            rows=many(count, "row"),
+            share=percent(count / total),
+            **{plural: verb(count, plural) for plural in ("hold", "have")},
+        )
         level = severity_of(share, _SOME, _MOST)
         return finding(code, level, sentence, count, total, examples=tally.examples, estimate=share)
 
@@ -85,7 +89,8 @@ class RowFaults:
         share = share_of(count, total, account.prompts)
         longer = f", {self._longer:,} of them than {_LONG:,}" if self._longer else ""
         sentence = (
-            f"{many(count, 'row')} ({percent(count / total)}) have prompts of more than about "
+            f"{many(count, 'row')} ({percent(count / total)}) {verb(count, 'have')} prompts of "
+            "more than about "
             f"{_SHORT:,} tokens{longer}."
         )
         level = severity_of(share, _MANY_LONG)

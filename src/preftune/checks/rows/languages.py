@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from preftune.checks.cases import Account, Case, Conclusion
-from preftune.checks.finding import SHOWN, excerpt, finding, many, percent
+from preftune.checks.finding import SHOWN, excerpt, finding, many, percent, verb
 from preftune.checks.rows.language import CLIPPED, NAMES, language_of
 from preftune.checks.rows.tally import names_of, severity_of, share_of
 from preftune.records import Example, Finding, Severity
@@ -116,8 +116,9 @@ class Languages:
         return finding(
             "PC113",
             severity_of(share, _OTHER_LANGUAGE),
-            f"{many(count, 'row')} ({percent(count / total)}) answer in another language than "
-            f"they are asked in{_of(sampled)}.",
+            f"{many(count, 'row')} ({percent(count / total)}) {verb(count, 'answer')} in "
+            "another language than "
+            f"{'it is' if count == 1 else 'they are'} asked in{_of(sampled)}.",
             count,
             total,
             examples=[_example(*one) for one in changed[:SHOWN]],

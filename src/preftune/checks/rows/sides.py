@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preftune.checks.cases import Account, Case, Conclusion
-from preftune.checks.finding import SHOWN, finding, many, percent
+from preftune.checks.finding import SHOWN, finding, many, percent, verb
 from preftune.checks.rows.endings import Ending, ending, last_word, words_of
 from preftune.checks.rows.marks import closing_mark
 from preftune.checks.rows.shares import CHOSEN, NEITHER, REJECTED, Shares
@@ -109,7 +109,8 @@ class Sides:
         return finding(
             "PC107",
             level,
-            f"{many(count, 'response')} ({percent(count / len(cut))}) stop in the middle, or "
+            f"{many(count, 'response')} ({percent(count / len(cut))}) {verb(count, 'stop')} in "
+            "the middle, or "
             f"without an end mark{sides.told(cut)}.",
             count,
             len(cut),
@@ -125,7 +126,7 @@ class Sides:
         return finding(
             "PC108",
             severity_of(share, _MANY_REFUSALS),
-            f"{many(count, 'response')} ({percent(count / len(refuses))}) refuse"
+            f"{many(count, 'response')} ({percent(count / len(refuses))}) {verb(count, 'refuse')}"
             f"{sides.told(refuses)}.",
             count,
             len(refuses),
@@ -147,8 +148,8 @@ class Sides:
         return finding(
             "PC110",
             level,
-            f"{many(count, 'response')} of {total:,} end with an end-of-turn mark, "
-            f"{total - count:,} without{sides.told(marked)}.",
+            f"{many(count, 'response')} of {total:,} {verb(count, 'end')} with an end-of-turn "
+            f"mark, {total - count:,} without{sides.told(marked)}.",
             int(fewer.sum()),
             total,
             unit="responses",

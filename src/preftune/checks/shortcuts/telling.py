@@ -35,6 +35,8 @@ _LIMITS = {
     "PC404": Limit(0.75, 0.60),
 }
 _TAIL = {"PC404": " (Found on one half of the prompts, measured on the other.)"}
+_ALWAYS = ("PC400", "PC403")
+"""People want to know of length and position, also that they decide nothing."""
 _SHOWN = 3
 """Rules of one code that are told of when several are past the limit."""
 
@@ -55,6 +57,8 @@ def told(code: str, rules: Sequence[Measured], unit: str) -> Iterator[Finding]:
         rules: The best first.
         unit: `pairs`, or `responses` where thumbs were compared.
     """
+    if code not in _ALWAYS:
+        rules = [rule for rule in rules if rule.accuracy.low > 0.5]  # else it may be chance
     warned = [rule for rule in rules if severity_of(code, rule) is Severity.warning]
     if code == "PC400":
         warned = warned[:1]  # letters and words count the same thing
