@@ -63,7 +63,7 @@ FIGURES = {
             {"sureness": 2.0, "agreement": 0.9, "pairs": 50},
         ],
     },
-    "suspicious": [{"row": 1234, "probability": 0.987}],
+    "suspicious": [{"row": 1234, "source": "pairs.jsonl:1240", "probability": 0.987}],
     "agreement": {
         "alpha": 0.2, "low": 0.1, "high": 0.3, "alpha_without_ties": None, "pairwise": 0.6,
         "pairs": 50, "divided": 20, "pairs_by_judgements": {"1": 5, "3": 40, "5": 10},

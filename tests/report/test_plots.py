@@ -45,7 +45,7 @@ def test_the_sentences_and_tables_hold_the_numbers():
         "77.8 % of the prompts have 1 pair, none more than 3 pairs",
         "33.3 % of the chosen and 33.3 % of the rejected", "write a … please", "35.0 %",
         "69.2 % of the rows looked at are in English", "15 tokens",
-        "10.0 % of the labels are wrong (8.0–13.0", "row 1,234", "98.7 %",
+        "10.0 % of the labels are wrong (8.0–13.0", "pairs.jsonl:1240", "98.7 %",
         "40.0 % are saved",
         "-1.75 (chosen), -1.50 (rejected)", "would have -0.60", "1 of 3 pairs",
         "0.35 for the reference's own answers", "50.0 % of the prompts its own",

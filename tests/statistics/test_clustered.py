@@ -78,3 +78,9 @@ def test_an_area_needs_both_kinds():
         clustered_auc([1, 2], [True, True], [0, 1])
     with pytest.raises(ValueError, match="lengths"):
         clustered_auc([1, 2], [True], [0, 1])
+
+
+def test_clusters_that_are_all_alike_are_no_certainty():
+    """Rounding leaves a variance of 1e-17, which is none."""
+    estimate = clustered_proportion([1, 1, 0] * 3, [0, 0, 0, 1, 1, 1, 2, 2, 2])
+    assert estimate.high - estimate.low > 0.5

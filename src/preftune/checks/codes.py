@@ -222,7 +222,7 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     "PC602": Meaning(
         "Suspicious pairs",
-        "everything else in the data says that these labels are the wrong way round.",
+        "the words of all the others say that these labels are the wrong way round.",
         "read them first.",
     ),
     "PC603": Meaning(

@@ -1,6 +1,7 @@
 """`preftune check`."""
 
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -107,11 +108,11 @@ def check(
     )
     if html:
         _write_page(examination, html)
+    if not as_json:
+        _print(examination)
     mended = asked.mend(examination, fix) if fix else None
     if as_json:
         typer.echo(json.dumps(document(examination, mended), ensure_ascii=False))
-    else:
-        _print(examination)
     if fail_on is not FailOn.never and examination.reaches(Severity[fail_on.value]):
         raise typer.Exit(1)
 
@@ -251,7 +252,15 @@ def _print(examination: Examination) -> None:
 
     from preftune.cli.page import page
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    class Page(Console):
+        def on_broken_pipe(self) -> None:
+            """Nobody reads on: the verdict still is the exit code."""
+            raise BrokenPipeError
+
+    console = Page(highlight=False, markup=False, emoji=False)
     width = min(console.width, 110) if sys.stdout.isatty() else 100
-    for line in page(examination, width):
-        console.print(line, soft_wrap=True)
+    try:
+        for line in page(examination, width):
+            console.print(line, soft_wrap=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

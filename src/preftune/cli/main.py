@@ -1,5 +1,6 @@
 """`preftune`: the application, and what happens to errors. Imports nothing heavy."""
 
+import errno
 import os
 import sys
 import tempfile
@@ -75,6 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `preftune … | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+            _report_bug(error)
+            sys.exit(5)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        typer.echo(
+            f"error PT600: the output can't be written: {error.strerror}.\n"
+            "  why: the disk is full, or the device fails.\n  fix: make room, or write elsewhere.",
+            err=True,
+        )
+        sys.exit(3)
     except KeyboardInterrupt:
         typer.echo("interrupted.", err=True)
         sys.exit(130)

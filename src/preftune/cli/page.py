@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from preftune.checks.codes import MEANINGS
+from preftune.checks.finding import many
 from preftune.records import Examination, Example, Finding, Severity
 
 _STYLES = {Severity.error: "bold red", Severity.warning: "bold yellow", Severity.info: "dim"}
@@ -53,9 +54,9 @@ def _shown(char: str) -> str:
 def _account(examination: Examination) -> Iterator[str]:
     left = sum(examination.excluded.values())
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in examination.excluded.items())
-    rows = f"{examination.rows:,} rows: {examination.used:,} used, {left:,} excluded"
+    rows = f"{many(examination.rows, 'row')}: {examination.used:,} used, {left:,} excluded"
     yield rows + (f" ({reasons})" if reasons else "")
-    yield f"{examination.pairs:,} pairs over {examination.prompts:,} distinct prompts"
+    yield f"{many(examination.pairs, 'pair')} over {many(examination.prompts, 'distinct prompt')}"
     yield visible(examination.layout)
 
 

@@ -66,7 +66,8 @@ def weak_reference(
         watch: Told of the progress.
 
     Returns:
-        PC707 and the figure "weak_reference"; nothing where fewer than two prompts can be asked.
+        PC707 and the figure "weak_reference"; where fewer than two prompts can be asked, the
+        finding says that.
     """
     from preftune.models.limits import token_limit
 
@@ -75,7 +76,9 @@ def weak_reference(
     renderer = Renderer(tokenizer, max_tokens=limit, truncation="drop")
     drawn, prompts = _askable(_drawn(items, sample), renderer, limit - max_new_tokens)
     if len(drawn) < 2:
-        return Conclusion()
+        few = "fewer than two prompts have pairs and leave room for an answer"
+        sentence = f"the reference's own answers can't be judged here: {few}."
+        return Conclusion([finding("PC707", Severity.info, sentence, 0, 0, unit="prompts")])
     try:
         end_ids(model, tokenizer)
     except ValueError as error:

@@ -92,15 +92,12 @@ def suspicious(labels: list[dict[str, Any]]) -> Plot:
     """The labels that are most probably wrong."""
     rows = [
         TableRow(
-            f"row {one['row']:,}",
+            one["source"],
             (None, one["probability"], None),
             (share(one["probability"]),),
         )
         for one in labels[:_LABELS]
     ]
-    said = (
-        "By everything else in the data these labels are the wrong way round: read them first. "
-        "Rows are counted from 0 among those that are used."
-    )
+    said = "By the words of all the others these labels are the wrong way round: read them first."
     table = Table(("Label of", "", "wrong with probability"), tuple(rows))
     return Plot("suspicious", "Suspicious labels", said, table=table, wide=True)

@@ -1,12 +1,10 @@
 """The area under the curve with an interval that is honest when units come in clusters."""
 
-from statistics import NormalDist
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from preftune.records import Estimate
-from preftune.statistics.proportions import wilson
+from preftune.statistics.proportions import ROUNDING, student, wilson
 
 
 def clustered_auc(
@@ -34,7 +32,7 @@ def clustered_auc(
 
     Example:
         >>> print(clustered_auc([1, 2, 3, 4], [False, False, True, True], range(4)))
-        1.000 [0.342, 1.000]
+        1.000 [0.165, 1.000]
     """
     given, up, labels = np.asarray(values, np.float64), np.asarray(good, bool), np.asarray(clusters)
     if given.ndim != 1 or given.shape != up.shape or given.shape != labels.shape:
@@ -52,9 +50,12 @@ def clustered_auc(
         (below / len(downs) - area) / len(ups),
         ((1 - above / len(ups)) - area) / len(downs),
     )
+    if count == 1:
+        return Estimate(area, 0.0, 1.0, 1, confidence)
     sums = np.bincount(numbers, influence, count)
-    variance = float(sums @ sums) * count / max(1, count - 1)
-    inside = variance > 0 and 0 < area < 1  # else it says nothing: count the rarer kind's units
-    trials = area * (1 - area) / variance if inside else min(len(ups), len(downs))
-    low, high = wilson(area, trials, NormalDist().inv_cdf(0.5 + confidence / 2))
+    variance = float(sums @ sums) * count / (count - 1)
+    trials = min(len(ups), len(downs), count)  # where the variance says nothing
+    if variance > ROUNDING * area * (1 - area):
+        trials = area * (1 - area) / variance
+    low, high = wilson(area, trials, student(0.5 + confidence / 2, count - 1))
     return Estimate(area, low, high, count, confidence)

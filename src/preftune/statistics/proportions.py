@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike
 
 from preftune.records import Estimate
 
+ROUNDING = 1e-12
+"""Of the largest variance that a share can have: less comes of rounding, and says nothing."""
+
 
 def proportion(successes: int, trials: int, confidence: float = 0.95) -> Estimate:
     """A share with Wilson's score interval, which stays inside [0, 1] for small counts.
@@ -76,9 +79,9 @@ def clustered_proportion(
     variance = float(sums @ sums) / len(given) ** 2 * count / (count - 1)
     sizes = np.bincount(numbers)
     trials = len(given) ** 2 / float(sizes @ sizes)  # as if each cluster were one trial
-    if variance > 0 and 0 < share < 1:
+    if variance > ROUNDING * share * (1 - share):
         trials = share * (1 - share) / variance
-    low, high = wilson(share, trials, _student(0.5 + confidence / 2, count - 1))
+    low, high = wilson(share, trials, student(0.5 + confidence / 2, count - 1))
     return Estimate(share, low, high, count, confidence)
 
 
@@ -90,7 +93,8 @@ def wilson(share: float, trials: float, z: float) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def _student(probability: float, degrees: int) -> float:
+def student(probability: float, degrees: int) -> float:
+    """The quantile of Student's distribution."""
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, probability))

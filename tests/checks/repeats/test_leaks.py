@@ -5,8 +5,10 @@ import pytest
 
 from preftune.checks.cases import CaseMaker
 from preftune.checks.repeats.exact import Repeats
-from preftune.checks.repeats.leaks import Leaks, SplitLeaks, is_held_out
+from preftune.checks.repeats.leaks import Leaks, SplitLeaks
 from preftune.checks.repeats.near import NearRepeats
+from preftune.checks.repeats.splits import is_held_out
+from preftune.errors import DataError
 from preftune.records import Exclusion, Message, Severity
 from tests.checks.planting import real_rows
 from tests.checks.repeating import RATES, reworded, without_repeats
@@ -23,7 +25,25 @@ def found_in(rows, held_out, *, full=True):
             if check:
                 check.see(case)
     found = leaks.conclude(maker.account)
-    return {one.code: one for one in found.findings}, found.drops
+    return {one.code: one for one in found.findings if one.count}, found.drops
+
+
+def test_that_nothing_leaks_is_said_and_what_nobody_could_read():
+    rows, other = [pair("a", "b", "c")], [pair("d", "b", "c")]
+
+    def said(held_out):
+        leaks = Leaks(lambda: held_out, "test.jsonl")
+        maker = CaseMaker()
+        leaks.see(maker.case(rows[0]))
+        (one,) = leaks.conclude(maker.account).findings
+        return one.severity.name, one.sentence
+
+    assert said(other) == ("info", "none of the 1 prompt of test.jsonl is trained on.")
+    level, sentence = said([*other, Exclusion("f:2", "not JSON")])
+    assert level == "warning"
+    assert "1 row of it can't be read" in sentence
+    with pytest.raises(DataError, match="no row of the held-out file"):
+        said([Exclusion("f:2", "not JSON")])
 
 
 def retold(row, draw):
@@ -86,7 +106,8 @@ def test_severity_follows_the_share_of_the_held_out_prompts():
 
 def test_nothing_trained_on_or_nothing_held_out():
     assert not found_in([], [pair("a", "b", "c")])[0]
-    assert not found_in([pair("a", "b", "c")], [])[0]
+    with pytest.raises(DataError, match="no row of the held-out file"):
+        found_in([pair("a", "b", "c")], [])
 
 
 def split(prompt, name, source="f:1"):

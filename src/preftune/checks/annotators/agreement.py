@@ -95,7 +95,7 @@ def findings_of(agreed: Agreement, votes: Votes, counts: Integers) -> tuple[Find
     first = finding(
         "PC603",
         Severity.warning if low else Severity.info,
-        f"Two judgements of the same pair agree in {percent(agreed.pairwise)} ({pairs} judged more "
+        f"two judgements of the same pair agree in {percent(agreed.pairwise)} ({pairs} judged more "
         f"than once){alpha}.",
         agreed.divided,
         agreed.pairs,

@@ -89,7 +89,9 @@ def _disagreement(votes: Votes, counts: Integers) -> Iterator[Finding]:
 def _habit(code: str, votes: Votes, beyond: Means, sides: tuple[str, str]) -> Iterator[Finding]:
     """Who chooses one side of a pair, or the other, by far more often than the others do."""
     for side, distance in zip(sides, (beyond.low, -beyond.high), strict=True):
-        who = np.flatnonzero(distance > FAR)
+        own_share = beyond.own if side == sides[0] else 1 - beyond.own
+        # Who is even-handed stands out only because the others are not.
+        who = np.flatnonzero((distance > FAR) & (own_share > 0.5 + FAR))
         if not len(who):
             continue
         who = who[np.argsort(-distance[who])]

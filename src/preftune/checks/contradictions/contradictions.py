@@ -141,8 +141,8 @@ def _cycles(votes: Votes, account: Account) -> _Found:
         "PC301",
         graded(count / total, warning=0.01, error=0.2),
         f"the preferences of {many(len(prompts), 'prompt')} run in circles, through "
-        f"{many(circling, 'pair')}; without {count:,} of them ({percent(count / total)} of all) "
-        "there are none.",
+        f"{many(circling, 'pair')}; without at most {count:,} of them "
+        f"({percent(count / total)} of all) there are none.",
         count,
         total,
         unit="pairs",

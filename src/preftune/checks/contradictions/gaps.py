@@ -76,7 +76,7 @@ def finding_of(spread: Spread, *, lists: bool) -> Finding:
     return finding(
         "PC608",
         Severity.info,
-        f"The scores of {what} differ by {spread.quantiles['50']:.3g} in the middle "
+        f"the scores of {what} differ by {spread.quantiles['50']:.3g} in the middle "
         f"({spread.quantiles['5']:.3g} to {spread.quantiles['95']:.3g} in nine of ten); {zero} are "
         f"equal, {small} less than {spread.small:.2g} apart.",
         spread.num_small,

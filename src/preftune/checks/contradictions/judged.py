@@ -74,13 +74,27 @@ class Votes:
 
     @property
     def total(self) -> Places:
-        """Judgements of each pair, shape (pair,)."""
-        return np.bincount(self.pairs)
+        """Judgements of each pair, copies counted once, shape (pair,)."""
+        return np.bincount(self.pairs[self._first])
 
     @property
     def lead(self) -> Places:
         """By how many the one side won over the other, shape (pair,)."""
-        return 2 * np.bincount(self.pairs[self.forward], minlength=len(self.total)) - self.total
+        won = self._first & self.forward
+        return 2 * np.bincount(self.pairs[won], minlength=len(self.total)) - self.total
+
+    @property
+    def _first(self) -> NDArray[np.bool_]:
+        """Judgements that are no copies: the first of its pair, direction and annotator."""
+        order = np.lexsort((self.annotators, self.forward, self.pairs))
+        new = np.zeros(len(order), np.bool_)
+        new[:1] = True
+        for column in (self.pairs, self.forward, self.annotators):
+            inner = column[order]
+            new[1:] |= inner[1:] != inner[:-1]
+        first = np.empty(len(order), np.bool_)
+        first[order] = new
+        return first
 
     @property
     def by_people(self) -> NDArray[np.bool_]:

@@ -106,7 +106,7 @@ class Scores:
         turned = _share(shares, self._ranked_prompts)
         touched = _share((shares > 0).astype(np.float64), self._ranked_prompts)
         sentence = (
-            f"In {many(count, 'ranking')} ({percent(touched.value)} of those with scores) the "
+            f"in {many(count, 'ranking')} ({percent(touched.value)} of those with scores) the "
             f"ranks disagree with the scores; {percent(turned.value)} of two responses are ordered "
             "differently"
         )
@@ -130,7 +130,7 @@ class Scores:
             return
         share = _share((gaps < 0).astype(np.float64), self._prompts)
         sentence = (
-            f"In {many(count, 'pair')} ({percent(share.value)} of those with scores) rejected is "
+            f"in {many(count, 'pair')} ({percent(share.value)} of those with scores) rejected is "
             "rated higher than chosen"
         )
         if share.low > 0.5:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from preftune.checks.cases import Account
 from preftune.checks.finding import finding, many, percent
 from preftune.checks.noise.classifier import Table
 from preftune.checks.noise.plateau import Noise, fit, length_columns, noise_scores
@@ -98,33 +99,34 @@ def noise_findings(judged: Judged, sample: Sample) -> Iterator[Finding]:
     prompts = len(np.unique(sample.prompts))
     estimate = Estimate(noise.rate, noise.low, noise.high, prompts)
     if judged.obstacle:
-        yield unknown(judged.obstacle, total, estimate)
+        yield unknown(judged.obstacle, total)
         return
     level = Severity.warning if noise.low > _NOISY else Severity.info
     of = many(total, "pair") + (f" drawn from {sample.seen:,}" if sample.seen > total else "")
     sentence = (
         f"about {percent(noise.rate)} of the labels are the wrong way round "
-        f"{interval(estimate)}, judged by the words of {of}."
+        f"{interval(estimate)}, judged by the words of {of}, or depend on what the prompt asks, "
+        "which is not read here."
     )
     count = round(noise.rate * total)
     yield finding("PC600", level, sentence, count, total, unit="pairs", estimate=estimate)
     doubted = int((judged.doubts > _DOUBTED).sum())
     if doubted:
         sentence = f"{many(doubted, 'label')} {'is' if doubted == 1 else 'are'} more probably "
-        sentence += "wrong than right, judged by everything else in the data."
+        sentence += "wrong than right, judged by the words of all others."
         examples = _examples(judged, sample)
         yield finding(
             "PC602", Severity.info, sentence, doubted, total, unit="pairs", examples=examples
         )
 
 
-def unknown(reason: str, total: int, estimate: Estimate | None = None) -> Finding:
+def unknown(reason: str, total: int) -> Finding:
     """PC601: the share can't be told."""
     sentence = f"how many labels are wrong can't be estimated here: {reason}."
-    return finding("PC601", Severity.info, sentence, total, total, unit="pairs", estimate=estimate)
+    return finding("PC601", Severity.info, sentence, total, total, unit="pairs")
 
 
-def noise_figures(judged: Judged, sample: Sample) -> dict[str, object]:
+def noise_figures(judged: Judged, sample: Sample, account: Account) -> dict[str, object]:
     """Plots `noise`, agreement by how sure the words are, and `suspicious`, the top of the list."""
     noise = judged.noise
     told = not judged.obstacle
@@ -140,7 +142,11 @@ def noise_figures(judged: Judged, sample: Sample) -> dict[str, object]:
     listed = _most_doubted(judged)
     if told and listed:
         figures["suspicious"] = [
-            {"row": sample.drawn[place].row, "probability": float(judged.doubts[place])}
+            {
+                "row": sample.drawn[place].row,
+                "source": account.sources[sample.drawn[place].row],
+                "probability": float(judged.doubts[place]),
+            }
             for place in listed
         ]
     return figures

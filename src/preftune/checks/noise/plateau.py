@@ -85,7 +85,8 @@ def fit(scores: Floats, independent: float = 1.0) -> Noise:
     inside = _RATES[profile >= profile[best] - _CHI2 / 2 / independent]
     clean = float(right[steep] @ counts / counts.sum())
     steepness = float(_STEEPNESS[steep]) / scale
-    ends = float(inside.min()), float(inside.max())
+    step = float(_RATES[1] - _RATES[0])  # what lies between two rates may be true, too
+    ends = max(0.0, float(inside.min()) - step), float(inside.max()) + step
     return Noise(float(_RATES[best]), *ends, steepness, clean, float(profile[best]))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preftune.checks.cases import Account, Case, Conclusion
-from preftune.checks.finding import finding, many, percent
+from preftune.checks.finding import finding, many, percent, verb
 from preftune.checks.noise.classifier import Table, held_out_scores, logistic
 from preftune.checks.noise.label_noise import FEWEST, judge, noise_figures, noise_findings, unknown
 from preftune.checks.noise.words import Sample, differences
@@ -22,6 +22,8 @@ Ints = NDArray[np.integer]
 
 _RIDGE = 1e-3
 _FORMS_AT_MOST = 20_000
+_SCATTER = np.uint64(2_654_435_761)
+"""Knuth's multiplicative hash: which prompts are drawn has nothing to do with their order."""
 _TOLD = 3
 """Features named, the heaviest first."""
 _BY_FORM = 0.70
@@ -43,11 +45,11 @@ def by_form(forms: NDArray[np.int16], prompts: Ints, best: Measured) -> Finding 
     Returns:
         None with too few prompts.
     """
-    step = -(-len(forms) // _FORMS_AT_MOST)
-    drawn = forms[::step].astype(np.float64)
+    seen, kept = len(forms), _of_drawn_prompts(prompts)
+    forms, prompts = forms[kept], prompts[kept]
+    drawn = forms.astype(np.float64)
     features = np.sign(drawn) * np.log1p(np.abs(drawn))  # a few more count most
     features /= np.maximum(np.sqrt(np.square(features).mean(0)), 1e-9)
-    prompts = prompts[::step]
     if len(np.unique(prompts)) < FEWEST:
         return None
     table = Table(features)
@@ -57,11 +59,21 @@ def by_form(forms: NDArray[np.int16], prompts: Ints, best: Measured) -> Finding 
     told = [("more " if weight > 0 else "fewer ") + name for weight, name in heaviest[:_TOLD]]
     sentence = (
         f"{len(COUNTS)} counts of form predict {percent(accuracy.value)} of the labels "
-        f"{interval(accuracy)} (by chance 50 %, the best single rule, “{best.rule}”, "
-        f"{percent(best.explained.value)}); what weighs most: {', '.join(told)}."
+        f"{interval(accuracy)} {_among(len(forms), seen)}(by chance 50 %, the best single rule, "
+        f"“{best.rule}”, {percent(best.explained.value)}); what weighs most: {', '.join(told)}."
     )
     level = Severity.warning if accuracy.low >= _BY_FORM else Severity.info
     return _predicted("PC405", level, sentence, len(features), accuracy)
+
+
+def _of_drawn_prompts(prompts: Ints) -> NDArray[np.bool_]:
+    """Which pairs are looked at: all of some prompts, drawn by hash; every one if they are few."""
+    scattered = prompts.astype(np.uint64) * _SCATTER % np.uint64(2**32)
+    return scattered < _FORMS_AT_MOST / len(prompts) * 2**32
+
+
+def _among(drawn: int, seen: int) -> str:
+    return f"of {many(drawn, 'pair')} drawn from {seen:,} " if drawn < seen else ""
 
 
 def accuracy_of(scores: NDArray[np.float64], prompts: Ints) -> Estimate:
@@ -89,13 +101,13 @@ class Words:
         prompts = sample.prompts
         number = len(np.unique(prompts))
         if number < FEWEST:
-            few = f"{many(number, 'prompt')} are too few, {FEWEST} are needed"
+            few = f"{many(number, 'prompt')} {verb(number, 'are')} too few, {FEWEST} are needed"
             return Conclusion([unknown(few, drawn)])
         table = differences(sample.drawn)
         accuracy = accuracy_of(held_out_scores(table, prompts, _RIDGE), prompts)
         judged = judge(sample, table)
         findings = [_by_words(accuracy, sample), *noise_findings(judged, sample)]
-        return Conclusion(findings, noise_figures(judged, sample))
+        return Conclusion(findings, noise_figures(judged, sample, account))
 
 
 def _by_words(accuracy: Estimate, sample: Sample) -> Finding:

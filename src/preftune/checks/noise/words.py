@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from preftune.checks.noise.classifier import Table
 
 Words = NDArray[np.uint32]
 
+_OF_A_PROMPT = 50
+"""Pairs of one prompt that are drawn at most."""
 PAIRS = 8_000
 """Pairs of the sample at most: their n-grams fill 30 to 60 MB, and intervals are ±1 point."""
 _LONGEST = 400
@@ -57,6 +60,8 @@ class Sample:
     drawn: list[Drawn] = field(default_factory=list[Drawn])
     _end: int = 1 << 64
     """Keys from here on are not drawn."""
+    _taken: Counter[int] = field(default_factory=Counter[int])
+    """Pairs of each prompt that was drawn: one prompt must not crowd out the others."""
 
     def add(self, case: Case) -> None:
         """Keep a row's pairs if its prompt is drawn."""
@@ -65,7 +70,8 @@ class Sample:
         if key >= self._end or not case.pairs:
             return
         texts = case.responses
-        pairs = case.pairs[: self.limit]
+        pairs = case.pairs[: max(0, _OF_A_PROMPT - self._taken[case.prompt_number])]
+        self._taken[case.prompt_number] += len(pairs)
         sides = {side for pair in pairs for side in (pair.winner, pair.loser)}
         words = {side: words_of(texts[side]) for side in sides}
         for number, pair in enumerate(pairs):
@@ -82,6 +88,7 @@ class Sample:
             self.drawn.sort(key=lambda one: (one.key, one.row, one.pair))
             del self.drawn[self.limit :]
             self._end = self.drawn[-1].key
+            self._taken = Counter(one.prompt for one in self.drawn)
 
     @property
     def prompts(self) -> NDArray[np.int64]:

@@ -34,8 +34,12 @@ def displacement(readings: Readings) -> Conclusion:
     of, chosen, rejected = readings.pairs
     if not len(of):
         return Conclusion()
+    import torch
+
+    from preftune.models.states import ches
+
     high, low = chosen.states.astype(np.float64), rejected.states.astype(np.float64)
-    scores = (high * (low - high)).sum(1)
+    scores = ches(torch.from_numpy(high), torch.from_numpy(low)).numpy()
     prompts = readings.prompt_numbers(of)
     apart = apart_of(high, low, prompts)
     alike = apart < ALIKE

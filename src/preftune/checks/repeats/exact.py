@@ -12,6 +12,7 @@ from preftune.checks.cases import Account, Case, Conclusion
 from preftune.checks.finding import finding, many, percent, verb
 from preftune.checks.grading import graded
 from preftune.checks.repeats.shingles import Numbers, Places
+from preftune.checks.repeats.splits import is_held_out
 from preftune.records import Example
 
 
@@ -46,8 +47,7 @@ class Repeats:
             "PC200",
             graded(share, warning=0.01, error=0.2),
             f"{many(len(again), 'row')} ({percent(share)}) {verb(len(again), 'repeat')} an "
-            "earlier one word "
-            f"for word; the most frequent stands there {most:,} times.",
+            f"earlier one word for word; the most frequent stands there {most:,} times.",
             len(again),
             len(keys),
             examples=twins(again, first[number][again], account, "the same as"),
@@ -74,11 +74,13 @@ def twins(rows: Places, firsts: Places, account: Account, relation: str) -> Iter
 def judgement_key(case: Case) -> int:
     """A number of 64 bits that stands for what a row says: of which responses to what prompt.
 
-    The order of the responses plays no part, nor does the annotator.
+    The order of the responses plays no part, nor does the annotator. A row of the file's own test
+    split does not repeat one that is trained on: that is a leak.
     """
     keys = case.response_keys
     relations = case.group.relations or case.pairs
-    parts = [case.prompt_key]
+    held_out = b"held out" if is_held_out(case.group.metadata) else b""
+    parts = [case.prompt_key + held_out]
     if len(relations) == 1 and len(keys) == 2 and not relations[0].tie:
         parts += [keys[relations[0].winner], keys[relations[0].loser]]
     else:

@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,12 +15,9 @@ from preftune.checks.repeats.clusters import matches
 from preftune.checks.repeats.near import NearRepeats
 from preftune.checks.repeats.shingles import Numbers, Places
 from preftune.checks.repeats.sketches import PromptSketches
-from preftune.records import Example, Finding, Group, Message
-
-HELD_OUT = frozenset(
-    ("test", "validation", "valid", "val", "dev", "eval", "evaluation", "held_out", "held-out")
-)
-"""What a column `split` calls rows that are not trained on; `test_prefs` counts as `test`."""
+from preftune.checks.repeats.splits import is_held_out
+from preftune.errors import DataError
+from preftune.records import Example, Exclusion, Finding, Group, Message, Severity
 
 
 @dataclass(slots=True)
@@ -54,7 +51,9 @@ class Leaks:
         if self.near:
             self.near.prompts.flush()  # what is common is known then
         other = _read(self.held_out, self.near.prompts if self.near else None)
-        if not len(other.keys) or not len(numbers):
+        if not len(other.keys):
+            raise _unread(self.name)
+        if not len(numbers):
             return Conclusion()
         keys = np.frombuffer(self._keys, np.uint64)
         leaked = np.flatnonzero(np.isin(other.keys, keys))
@@ -70,7 +69,7 @@ class Leaks:
             )
             findings.append(_finding("PC203", self.name, len(leaked), len(other.keys), examples))
         findings += self._nearly(other, leaked, first_rows)
-        return Conclusion(findings, drops=drops)
+        return Conclusion(findings or [_none(self.name, other)], drops=drops)
 
     def _nearly(self, other: "_Prompts", leaked: Places, rows: Places) -> list[Finding]:
         """PC204, for the held-out prompts that did not leak word for word."""
@@ -127,19 +126,6 @@ class SplitLeaks:
         return Conclusion([found], drops=dict.fromkeys(rows[bad].tolist(), "PC203"))
 
 
-def is_held_out(metadata: Mapping[str, object]) -> bool | None:
-    """Whether a row's column `split` says that it is not trained on; none where it has none.
-
-    >>> is_held_out({"split": "Test"}), is_held_out({"split": "train"}), is_held_out({})
-    (True, False, None)
-    """
-    split = metadata.get("split")
-    if not isinstance(split, str):
-        return None
-    name = split.strip().lower()
-    return name in HELD_OUT or name.partition("_")[0] in HELD_OUT
-
-
 def plain_key(prompt: Iterable[Message]) -> int:
     """A number of 64 bits that stands for a prompt's words, whatever their case and spaces."""
     words = " ".join(turn.content for turn in prompt).casefold().split()
@@ -154,20 +140,47 @@ class _Prompts:
     keys: Numbers
     sources: list[str]
     sketches: PromptSketches | None
+    left: int
+    """Broken rows: nobody knows what they ask."""
 
 
 def _read(items: Items, alike: PromptSketches | None) -> _Prompts:
     """The held-out file's prompts, sketched like others: the same shingles are common ones."""
     sketches = PromptSketches(common=alike.common) if alike else None
     keys: dict[int, str] = {}
+    left = 0
     for item in items():
+        left += isinstance(item, Exclusion) and item.broken
         if isinstance(item, Group) and (key := plain_key(item.prompt)) not in keys:
             keys[key] = item.source
             if sketches:
                 sketches.add(item.prompt)
     if sketches:
         sketches.flush()
-    return _Prompts(np.array(list(keys), np.uint64), list(keys.values()), sketches)
+    return _Prompts(np.array(list(keys), np.uint64), list(keys.values()), sketches, left)
+
+
+def _none(name: str, other: _Prompts) -> Finding:
+    """That nothing leaks is worth a line: it was asked."""
+    left = f"; {many(other.left, 'row')} of it can't be read" if other.left else ""
+    return finding(
+        "PC203",
+        Severity.warning if other.left else Severity.info,
+        f"none of the {many(len(other.keys), 'prompt')} of {name} is trained on{left}.",
+        0,
+        len(other.keys),
+        unit="prompts",
+    )
+
+
+def _unread(name: str) -> DataError:
+    return DataError(
+        "PT104",
+        "no row of the held-out file can be read",
+        why="nobody can say whether its prompts are trained on.",
+        fix="`preftune check` on that file says what is wrong with it.",
+        where=name,
+    )
 
 
 def _finding(code: str, name: str, count: int, total: int, examples: Iterable[Example]) -> Finding:

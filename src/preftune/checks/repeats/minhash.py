@@ -11,7 +11,8 @@ Sketches = NDArray[np.uint8]
 """Shape (text, hash): the lowest byte of the smallest value of each hash function."""
 
 MOST_SHINGLES = 2_000
-"""Of a text with more, about so many are drawn by their hash: the same from equal texts."""
+"""Of a text with more, from half as many to so many are drawn by their hash: the same ones from
+equal texts."""
 _BY_CHANCE = 1 / 256
 """How often two unequal values have the same lowest byte."""
 _SHINGLES_AT_ONCE = 1 << 14  # what stays in the processor's second cache
@@ -70,7 +71,9 @@ def _drawn(shingles: Shingles) -> Shingles:
     many = shingles.counts > MOST_SHINGLES
     if not many.any():
         return shingles
-    share = np.where(many, MOST_SHINGLES / np.maximum(shingles.counts, 1), 1.0)
+    # Shares of powers of two, so that texts of like length are drawn alike and stay comparable.
+    over = np.maximum(shingles.counts / MOST_SHINGLES, 1.0)
+    share = 2.0 ** -np.ceil(np.log2(over))
     limits = np.repeat(share, shingles.counts)
     return shingles.only(shingles.numbers.astype(np.float64) <= limits * 2.0**64)
 

@@ -66,6 +66,7 @@ class NearRepeats:
     def conclude(self, account: Account) -> Conclusion:
         """Count the rows and the prompts that are near repeats of an earlier one."""
         self._flush()
+        self.prompts.flush()
         found = (self._rows(account), self._prompts(account))
         return Conclusion([one for one in found if one])
 
@@ -144,7 +145,6 @@ class NearRepeats:
         return compare
 
     def _flush(self) -> None:
-        self.prompts.flush()
         for number, block in enumerate(self._sides):
             if self._waiting:
                 block.add(shingled([sides[number] for sides in self._waiting]))

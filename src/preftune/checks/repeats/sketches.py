@@ -89,7 +89,8 @@ class PromptSketches:
     """
 
     common: Numbers | None = None
-    """Sorted shingles that are left out of last turns; found in the first batch unless given."""
+    """Sorted shingles that are left out of last turns; found in the first batch of many prompts
+    unless given."""
     last: Block = field(default_factory=lambda: Block(_LAST))
     before: Block = field(default_factory=lambda: Block(_BEFORE))
     _waiting: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
@@ -109,9 +110,9 @@ class PromptSketches:
         if not self._waiting:
             return
         last = shingled([last for last, _ in self._waiting])
-        if self.common is None:
+        if self.common is None and len(self._waiting) >= _FEWEST_PROMPTS:
             self.common = _common(last)
-        if len(self.common):
+        if self.common is not None and len(self.common):
             at = np.minimum(np.searchsorted(self.common, last.numbers), len(self.common) - 1)
             last = last.only(self.common[at] != last.numbers)
         self.last.add(last)
@@ -169,8 +170,6 @@ def is_full(rows: int, characters: int) -> bool:
 
 def _common(shingles: Shingles) -> Numbers:
     """What more than a quarter of the texts have, sorted."""
-    if len(shingles.counts) < _FEWEST_PROMPTS:
-        return np.empty(0, np.uint64)
     order = np.lexsort((shingles.owners, shingles.numbers))
     numbers, owners = shingles.numbers[order], shingles.owners[order]
     new = np.ones(len(numbers), np.bool_)

@@ -11,6 +11,8 @@ from preftune.checks.rows.tally import share_of
 from preftune.records import Estimate
 
 CHOSEN, REJECTED, NEITHER = 0, 1, 2
+_FEWEST = 10
+"""Prompts below which nobody can say how they differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +22,12 @@ class Shares:
     prompts: NDArray[np.uint32]
     sides: NDArray[np.uint8]
 
-    @property
-    def units(self) -> int:
-        """Distinct prompts."""
-        return len(np.unique(self.prompts))
-
     def share(self, found: NDArray[np.bool_]) -> Estimate:
         """Of the chosen ones, where there are any; else of all."""
         chosen = self.sides == CHOSEN
         of = chosen if chosen.any() else np.ones_like(chosen)
-        return share_of(int(found[of].sum()), int(of.sum()), self.units)
+        units = len(np.unique(self.prompts[of]))
+        return share_of(int(found[of].sum()), int(of.sum()), units)
 
     def counts(self, found: NDArray[np.bool_]) -> dict[str, int]:
         """How many of each side."""
@@ -56,5 +54,9 @@ class Shares:
             value += sign * share
             spread = np.bincount(self.prompts[of], found[of] - share, count)
             influence += sign * spread / number
-        reach = 1.96 * math.sqrt(float(np.sum(influence**2)))
-        return Estimate(value, value - reach, value + reach, self.units)
+        units = len(np.unique(self.prompts))
+        if units < _FEWEST:
+            return Estimate(value, -1.0, 1.0, units)
+        # Where all are alike the variance is 0; then 3/n is as far as they may be wrong.
+        reach = max(3 / units, 1.96 * math.sqrt(float(np.sum(influence**2))))
+        return Estimate(value, value - reach, value + reach, units)

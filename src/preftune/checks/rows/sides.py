@@ -140,7 +140,7 @@ class Sides:
         if count in (0, total):
             return None
         fewer = marked if 2 * count < total else ~marked
-        share = share_of(int(fewer.sum()), total, sides.units)
+        share = share_of(int(fewer.sum()), total, len(np.unique(sides.prompts)))
         gap = sides.difference(marked)
         sided = gap.low > _SIDED_MARKS or gap.high < -_SIDED_MARKS
         level = Severity.error if sided else severity_of(share, _SOME_MARKS)
