@@ -18,8 +18,8 @@ Words = NDArray[np.uint32]
 
 _OF_A_PROMPT = 50
 """Pairs of one prompt that are drawn at most."""
-PAIRS = 8_000
-"""Pairs of the sample at most: their n-grams fill 30 to 60 MB, and intervals are ±1 point."""
+PAIRS = 6_000
+"""Pairs of the sample at most: their n-grams fill 20 to 40 MB, and intervals are ±1 point."""
 _LONGEST = 400
 """Words of a response that count: enough to know it by."""
 _LETTERS_OF_A_WORD = 12
@@ -79,7 +79,7 @@ class Sample:
             letters = len(texts[one]), len(texts[other])
             place = (case.index, number, case.prompt_number)
             self.drawn.append(Drawn(key, *place, letters, words[one], words[other]))
-        if len(self.drawn) > 1.25 * self.limit:
+        if len(self.drawn) > 1.1 * self.limit:
             self.trim()
 
     def trim(self) -> None:
