@@ -75,6 +75,7 @@ def test_of_ten_thousand_mutated_lines_every_one_is_accounted_for(tmp_path, layo
     assert 300 < found.used < 1_250
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_is_left_of_mutated_lines_is_mended(tmp_path, layout):
     rng = random.Random(LAYOUTS.index(layout))
@@ -213,6 +214,7 @@ def test_a_parquet_bomb_is_refused_within_a_gigabyte(tmp_path, name):
     assert said in {"PT103", "PT107"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".jsonl.gz", ".json.gz", ".csv.gz"])
 def test_what_unpacks_to_a_thousand_times_its_size_is_refused_before_it_is_read(tmp_path, ending):
     path = tmp_path / f"bomb{ending}"

@@ -140,6 +140,7 @@ def test_a_hundred_hostile_texts_are_text():
     assert f'"{OUTSIDE}' not in seen
 
 
+@pytest.mark.slow
 def test_the_same_examination_gives_the_same_bytes_in_every_process(tmp_path):
     examination = examined(*many(9), figures=FIGURES)
     write_examination(examination, tmp_path / "one.html")

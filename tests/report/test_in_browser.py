@@ -11,6 +11,9 @@ from tests.report.examinations import found as finding
 from tests.report.payloads import MARK, OUTSIDE
 from tests.report.test_examination_page import hostile
 
+pytestmark = pytest.mark.slow
+
+
 CONTRAST = """
 (() => {
   const channel = value => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;

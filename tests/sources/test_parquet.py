@@ -107,6 +107,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_small_file_that_decodes_to_more_than_the_budget_is_refused(tmp_path, name):
     path = bomb(tmp_path / "bomb.parquet", *BOMBS[name])
@@ -116,6 +117,7 @@ def test_a_small_file_that_decodes_to_more_than_the_budget_is_refused(tmp_path, 
     assert (caught.value.code, caught.value.where) == ("PT107", "bomb")
 
 
+@pytest.mark.slow
 def test_one_row_that_decodes_to_more_than_the_budget_is_refused(tmp_path):
     path = tmp_path / "bomb.parquet"
     row = pa.ListArray.from_arrays([0, 30_000_000], pa.array(np.zeros(30_000_000, np.int8)))

@@ -46,6 +46,7 @@ def test_ties_vary_less_than_wins_and_losses():
     assert tied.high - tied.low < split.high - split.low
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shares", [(0.5, 0.0, 0.5), (0.3, 0.4, 0.3), (0.7, 0.2, 0.1), (0.92, 0.06, 0.02)]
 )

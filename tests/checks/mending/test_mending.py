@@ -112,6 +112,7 @@ def test_fixing_a_fixed_copy_changes_no_byte(mended, tmp_path):
     assert "0 dropped; changed: none" in twice.summary()
 
 
+@pytest.mark.slow
 def test_clean_data_stay_as_they_are(shared, tmp_path):
     data = shared / "data/stories-pairs/pairs.jsonl"
     mended = fix(data, tmp_path / "out.jsonl")

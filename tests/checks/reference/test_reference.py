@@ -118,6 +118,7 @@ def test_prompts_in_another_language_or_of_random_bytes_are_found(stories, pairs
     assert {example.source for example in one.examples} <= set(planted)
 
 
+@pytest.mark.slow
 def test_words_that_the_model_would_not_write_are_off_its_policy(stories, pairs):
     random = np.random.default_rng(0)
 
@@ -132,6 +133,7 @@ def test_words_that_the_model_would_not_write_are_off_its_policy(stories, pairs)
     assert found(done, "PC705").estimate.high < 0.1
 
 
+@pytest.mark.slow
 def test_pairs_of_nearly_equal_responses_are_at_risk(stories, pairs):
     def alike(group):
         prompt, chosen, _ = texts(group)
