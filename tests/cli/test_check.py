@@ -1,6 +1,10 @@
 """`preftune check` as a user meets it."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +95,37 @@ def test_explain_knows_findings_and_errors(preftune, code):
     done = preftune("explain", code)
     assert done.returncode == 0
     assert done.stdout.strip()
+
+
+def in_a_process(*arguments, **streams):
+    command = [sys.executable, "-m", "preftune", *map(str, arguments)]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, **streams)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_behind_stdout_is_no_bug_of_ours(tmp_path):
+    file = write(tmp_path / "pairs.jsonl", PAIRS)
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = in_a_process("check", file, "--quick", stdout=full)
+    assert done.returncode == 3
+    assert "PT600" in done.stderr
+
+
+def test_who_reads_one_line_only_still_gets_the_exit_code(tmp_path):
+    file = write(tmp_path / "pairs.jsonl", [*PAIRS, "{broken"])
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = in_a_process("check", file, "--quick", stdout=writer)
+    os.close(writer)
+    assert done.returncode == 1  # a broken row is an error, whoever reads of it
+    assert not done.stderr
+
+
+def test_the_page_comes_even_where_no_row_can_be_mended(preftune, tmp_path):
+    same = {**PAIRS[0], "rejected": PAIRS[0]["chosen"]}
+    file = write(tmp_path / "pairs.jsonl", [same] * 3)
+    done = preftune("check", file, "--quick", "--fix", tmp_path / "mended.jsonl")
+    assert done.returncode == 4
+    assert "PC102" in done.stdout
+    assert "PT106" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs.jsonl"]
