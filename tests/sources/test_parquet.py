@@ -90,11 +90,12 @@ def _children():
         return file.read().split()
 
 
-def bomb(path, value, rows):
-    """A column with one value in its dictionary and its index as one long run: a few bytes."""
+def bomb(path, value, rows, columns=("prompt",)):
+    """Columns with one value in its dictionary and its index as one long run: a few bytes."""
     indices = pa.array(np.zeros(rows, np.int32))
     column = pa.DictionaryArray.from_arrays(indices, pa.array([value]))
-    pq.write_table(pa.table({"prompt": column}), path, compression="zstd", store_schema=False)
+    table = pa.table(dict.fromkeys(columns, column))
+    pq.write_table(table, path, compression="zstd", store_schema=False)
     assert path.stat().st_size < 100_000
     return path
 
@@ -144,7 +145,8 @@ except DataError as error:
 
 @pytest.mark.slow
 def test_a_bomb_is_refused_within_a_gigabyte_by_parent_and_child(tmp_path):
-    path = bomb(tmp_path / "bomb.parquet", "x" * 2_000_000, 50_000)
+    pair = ("prompt", "chosen", "rejected")
+    path = bomb(tmp_path / "bomb.parquet", "x" * 2_000_000, 50_000, pair)
     command = [sys.executable, "-c", MEASURE, str(path)]
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
     code, own, child = told.split()

@@ -9,7 +9,7 @@ from preftune.errors import DataError
 CHUNK = 1 << 20
 LINE_LIMIT = 64 << 20
 """Bytes of the longest line that is read; the rest of a longer one is passed over."""
-ENDLESS = 1 << 30
+ENDLESS = 1 << 31
 """Bytes after which a line is no line: a few kilobytes of gzip can unpack to it."""
 
 
