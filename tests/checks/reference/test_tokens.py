@@ -57,9 +57,9 @@ def test_rows_over_the_limit_are_counted_and_said_to_be_left_out_or_cut(
     assert said[truncation] in one.sentence
     assert one.severity is Severity.info
     assert not done.drops  # another limit may save them
-    short = examined(tiny_model, mixed, sample=0, max_tokens=10, truncation=truncation)
-    worst = Severity.error if truncation == "drop" else Severity.warning
-    assert found(short, "PC701").severity is worst
+    short = examined(tiny_model, mixed, sample=0, max_tokens=4, truncation=truncation)
+    assert found(short, "PC701").severity is Severity.error  # no cut makes room in 4 tokens
+    assert "left out" in found(short, "PC701").sentence
 
 
 def test_responses_that_the_template_makes_equal_are_found(tiny_model, tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from preftune.checks.cases import Case, Conclusion
-from preftune.checks.finding import SHOWN, finding, many, percent
+from preftune.checks.finding import SHOWN, finding, many, percent, verb
 from preftune.checks.reference.economics import PAIRS_PER_BATCH, Economics
 from preftune.errors import DataError
 from preftune.records import Example, Finding, Form, Severity, TokenGroup
@@ -53,6 +53,8 @@ class Tokens:
         self._lengths: dict[str, Lengths] = {side: Counter() for side in _SIDES}
         self._forms: dict[Form, _Cases] = {}
         self._over = _Cases()
+        self._left_out = 0
+        """Of those over the limit: the prompt, or the response, is too long by itself."""
         self._refused = _Cases()
         self._silent: dict[str, _Cases] = {}
         self._drops: dict[int, str] = {}
@@ -81,6 +83,7 @@ class Tokens:
         if prompt + longest > self._renderer.max_tokens:
             note = f"prompt {prompt:,} tokens, longest response {longest:,}"
             self._over.add(case.index, note)
+            self._left_out += fitted.group is None and " over " in f" {fitted.reason}"
         if fitted.group is not None:
             self.economics.see(*_sizes(fitted.group), pairs)
         elif fitted.reason.startswith(("identical", "nothing")):
@@ -127,16 +130,19 @@ class Tokens:
         if not count:
             return
         share = proportion(count, self._rows)
-        left_out = self._renderer.truncation == "drop"
         severity = Severity.warning if share.low > MANY_OVER else Severity.info
-        if left_out and (share.low > MOST_OVER or count == self._rows):
+        if self._left_out and (
+            self._left_out == self._rows or proportion(self._left_out, self._rows).low > MOST_OVER
+        ):
             severity = Severity.error
-        fate = _FATES[self._renderer.truncation]
+        fate = _FATES["drop" if self._left_out == count else self._renderer.truncation]
+        mixed = self._left_out not in (0, count)
+        who = f"{self._left_out:,} of them are left out, the others" if mixed else "they"
         yield finding(
             "PC701",
             severity,
-            f"{many(count, 'row')} ({percent(share.value)}) over {limit:,} tokens, prompt and "
-            f"longest response together: they {fate}.",
+            f"{many(count, 'row')} ({percent(share.value)}) {verb(count, 'are')} over {limit:,} "
+            f"tokens, prompt and longest response together: {who} {fate}.",
             count,
             self._rows,
             examples=self._over.first,
