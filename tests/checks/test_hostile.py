@@ -18,6 +18,8 @@ from tests.sources.files_written import turn
 from tests.sources.mutators import MUTATORS
 from tests.sources.test_parquet import BOMBS, bomb
 
+pytestmark = pytest.mark.slow
+
 ASKED, SAID = turn("user", "Is it red?"), turn("assistant", "It is, mostly.")
 
 LAYOUTS = [
@@ -75,7 +77,6 @@ def test_of_ten_thousand_mutated_lines_every_one_is_accounted_for(tmp_path, layo
     assert 300 < found.used < 1_250
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_is_left_of_mutated_lines_is_mended(tmp_path, layout):
     rng = random.Random(LAYOUTS.index(layout))
@@ -179,7 +180,6 @@ def measured(path):
     return int(own), int(child), said.strip()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".jsonl.gz", ".json.gz", ".csv.gz"])
 @pytest.mark.parametrize("name", GZIP)
 def test_a_gzip_bomb_is_refused_within_a_gigabyte(tmp_path, name, ending):
@@ -191,7 +191,6 @@ def test_a_gzip_bomb_is_refused_within_a_gigabyte(tmp_path, name, ending):
     assert said == "PT107"
 
 
-@pytest.mark.slow
 def test_what_is_large_without_being_packed_is_streamed(tmp_path):
     rng = random.Random(0)
     noise = [rng.randbytes(8_000).hex() for _ in range(64)]
@@ -205,7 +204,6 @@ def test_what_is_large_without_being_packed_is_streamed(tmp_path):
     assert said.startswith(("mend", "usable"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_parquet_bomb_is_refused_within_a_gigabyte(tmp_path, name):
     path = bomb(tmp_path / "bomb.parquet", *BOMBS[name])
@@ -214,7 +212,6 @@ def test_a_parquet_bomb_is_refused_within_a_gigabyte(tmp_path, name):
     assert said in {"PT103", "PT107"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".jsonl.gz", ".json.gz", ".csv.gz"])
 def test_what_unpacks_to_a_thousand_times_its_size_is_refused_before_it_is_read(tmp_path, ending):
     path = tmp_path / f"bomb{ending}"

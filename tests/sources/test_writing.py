@@ -153,6 +153,7 @@ REAL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_come_back_as_they_were(shared, tmp_path, name):
     groups = read(str(shared / "data" / name), bad_rows="skip").groups

@@ -41,6 +41,7 @@ def planted(votes, random, who):
     return replace(votes, labels=labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_planted_annotators_are_found_and_named(shared, seed):
     random = np.random.default_rng(seed)
@@ -58,6 +59,7 @@ def test_planted_annotators_are_found_and_named(shared, seed):
     assert found["PC605"].estimate.low > 0.15
 
 
+@pytest.mark.slow
 def test_an_honest_crowd_is_not_accused(shared):
     votes = crowd.votes(shared)
     seeds = 20

@@ -71,6 +71,7 @@ def mended(faulty):
     return fix(faulty, faulty.with_name("mended.jsonl"))
 
 
+@pytest.mark.slow
 def test_a_mended_copy_has_no_exact_faults_left(faulty, mended):
     assert codes(faulty) >= EXACT
     assert not codes(mended.out) & EXACT

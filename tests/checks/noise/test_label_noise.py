@@ -10,6 +10,8 @@ from preftune.checks.noise.predictability import Words
 from preftune.records import Group, Message, Relation, Response, Severity
 from preftune.sources import stream
 
+pytestmark = pytest.mark.slow
+
 
 def group(prompt, chosen, rejected, wrong):
     sides = tuple(Response((Message("assistant", text),)) for text in (chosen, rejected))
@@ -76,7 +78,6 @@ def test_the_planted_rate_is_found_on_polite_pairs(rate, shared):
         assert "PC602" not in found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("rate", [0, 0.01, 0.05, 0.1, 0.2, 0.4])
 @pytest.mark.parametrize("name", ["polite", "reviews"])

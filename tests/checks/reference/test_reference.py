@@ -20,6 +20,8 @@ from preftune.sources import stream
 from tests.checks.with_model import examined, found, pair
 from tests.models.tiny import tiny_model as tiny_architecture
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def stories(shared):
@@ -118,7 +120,6 @@ def test_prompts_in_another_language_or_of_random_bytes_are_found(stories, pairs
     assert {example.source for example in one.examples} <= set(planted)
 
 
-@pytest.mark.slow
 def test_words_that_the_model_would_not_write_are_off_its_policy(stories, pairs):
     random = np.random.default_rng(0)
 
@@ -133,7 +134,6 @@ def test_words_that_the_model_would_not_write_are_off_its_policy(stories, pairs)
     assert found(done, "PC705").estimate.high < 0.1
 
 
-@pytest.mark.slow
 def test_pairs_of_nearly_equal_responses_are_at_risk(stories, pairs):
     def alike(group):
         prompt, chosen, _ = texts(group)

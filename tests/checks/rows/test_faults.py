@@ -26,6 +26,7 @@ def examined(rows, *checks):
     return gather(lambda: rows, run_checks(lambda: rows, checks or [RowFaults()], Silent()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("polite",), pytest.param(FILES, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("fault", EXACT)
 def test_planted_faults_are_found_and_nothing_else(shared, fault, names):
