@@ -19,6 +19,7 @@ from preftune.errors import ConfigError
 from preftune.models.location import Location, locate, unusable, without_tokenizer
 from preftune.models.quiet import quiet
 
+WeightDtype = Literal["float32", "bfloat16"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 AGAIN = "download or save the model again."
 
@@ -26,7 +27,7 @@ AGAIN = "download or save the model again."
 def load_model(
     name: str,
     *,
-    dtype: Literal["float32", "bfloat16"] | None = None,
+    dtype: WeightDtype | None = None,
     trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """A causal language model, ready to be scored and trained.

@@ -66,9 +66,32 @@ class RenderingSettings(Settings):
     """Whether rows are rendered as conversations or continued as plain text."""
 
 
+class LoraSettings(Settings):
+    """Low-rank adapters in the linear layers instead of full fine-tuning (arXiv:2106.09685)."""
+
+    rank: Annotated[int, Field(gt=0)] = 16
+    """Columns of A and rows of B in `W + alpha / rank * B A`."""
+    alpha: Annotated[float, Field(gt=0)] | None = None
+    """Scale of the adapters; by default twice the rank."""
+    targets: list[str] | Literal["all-linear"] = "all-linear"
+    """Names of the layers that get adapters; by default every linear layer but the output layer."""
+    dora: bool = False
+    """Learn the length of each weight column by itself (DoRA, arXiv:2402.09353)."""
+    quantize: Literal["nf4"] | None = None
+    """Keep the frozen weights in 4 bits (QLoRA, arXiv:2305.14314; needs `preftune[qlora]`)."""
+    save: Literal["adapter", "merged"] = "adapter"
+    """What `model/` holds in the end: the adapter alone, or a whole model."""
+
+
 class OptimizerSettings(Settings):
     """AdamW, its schedule and the batch."""
 
+    name: Literal["adamw", "adamw-8bit"] = "adamw"
+    """How the two moments are kept: in float32, or in 8 bits (arXiv:2110.02861; needs
+    `preftune[qlora]`)."""
+    in_backward: bool = False
+    """Update each weight as soon as its gradient is known, so that gradients are never all held.
+    Needs steps of one micro-batch and `max_grad_norm: null`."""
     lr: Annotated[float, Field(gt=0)] | None = None
     """Peak learning rate; by default the objective's own."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -102,7 +125,17 @@ class RunSettings(Settings):
     rendering: RenderingSettings = RenderingSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     precision: Precision = "auto"
-    """Of the matmuls; log-probs, sums, weights and optimiser state are float32 always."""
+    """Of the matmuls; log-probs, sums and optimiser state are float32 always."""
+    weights: Precision = "auto"
+    """Of the weights in memory. In bfloat16 they take half; the optimiser keeps the other half of
+    each float32, so that no update is lost. `auto`: as the matmuls."""
+    lora: LoraSettings | None = None
+    """Adapters; null: every weight is trained."""
+    checkpoint_activations: Literal["auto"] | bool = "auto"
+    """Keep each layer's input alone and compute the layer again in the backward pass: about a third
+    more work, far less memory. `auto`: where the memory plan says that it would not fit."""
+    compile_layers: bool = False
+    """Compile the layers with torch.compile: minutes at the start, faster steps after it."""
     tokens_per_batch: Annotated[int, Field(gt=0)] = 4096
     """Tokens of a micro-batch. Changes speed and memory; the result, only by rounding."""
     evaluate_every: Annotated[int, Field(gt=0)] | None = None

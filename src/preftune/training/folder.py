@@ -20,9 +20,9 @@ from preftune.training.yaml_file import flatten, read_yaml
 OURS = {"lock", ".run.yaml.tmp"}
 """What a start that failed leaves behind."""
 
-FREE = {"out", "tokens_per_batch"}
-"""Settings that may differ on resuming: the folder by another path, and the size of micro-batches,
-which changes memory and, beyond rounding, nothing else."""
+FREE = {"out", "tokens_per_batch", "checkpoint_activations", "compile_layers"}
+"""Settings that may differ on resuming: the folder by another path, and what changes memory and
+speed and, beyond rounding, nothing else."""
 
 
 class RunFolder:

@@ -5,15 +5,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from preftune.batching import Sampler
 from preftune.errors import ConfigError, ResourceError
-from preftune.models import LogProbModel, load_config, load_model, load_tokenizer
+from preftune.models import load_config, load_tokenizer
+from preftune.models.architecture import unwrap
 from preftune.models.cache import ReferenceCache, default_root
 from preftune.models.limits import token_limit
-from preftune.models.precision import choose_device, choose_precision, matmuls_in
-from preftune.models.reference import fingerprint, score_reference
+from preftune.models.precision import matmuls_in
+from preftune.models.reference import score_reference
 from preftune.records import Silent, Watch
 from preftune.training.checkpoint import (
     Progress,
@@ -27,6 +28,7 @@ from preftune.training.interrupt import Interruption, interruptible
 from preftune.training.loop import Loop
 from preftune.training.metrics import MetricLog, read_metrics
 from preftune.training.optimizer import make_optimizer
+from preftune.training.policy import load_policy
 from preftune.training.prepare import Prepared, prepare
 from preftune.training.reference import live_reference
 from preftune.training.runfile import Resolved, bind_objective
@@ -101,25 +103,24 @@ def _train(
     )
     check_moves(settings, sampler.num_steps)
     with folder.claimed(resolved):
-        model = load_model(name, dtype="float32", trust_remote_code=trust_remote_code)
+        policy = load_policy(settings, trust_remote_code=trust_remote_code)
         moving = settings.reference.every is not None
-        check_space(folder.root, model, moving=moving)
-        start = fingerprint(model)
-        precision = choose_precision(settings.precision)
-        policy = LogProbModel(model).to(choose_device())
+        check_space(folder.root, policy.model, moving=moving)
         stepper = Stepper(
-            policy,
+            policy.model,
             objective,
             settings.tokens_per_batch,
-            precision,
-            reference=live_reference(policy, objective, moving=moving),
+            policy.precision,
+            reference=live_reference(policy.model, objective, moving=moving),
         )
-        watch.say(f"{policy.layout_reason} Matmuls in {stepper.precision}.")
+        watch.say(f"{policy.model.layout_reason} Matmuls in {policy.precision}.")
         if settings.data.match_prompts:
             data = _matched(stepper, data, settings.seed, watch)
-        _record(folder, {**data.account, "start_weights": start, "matmuls": precision})
+        _record(
+            folder, {**data.account, "start_weights": policy.start, "matmuls": policy.precision}
+        )
         examples = _with_reference(
-            stepper, data, sampler.visited(), weights=start, watch=watch, wish=wish
+            stepper, data, sampler.visited(), weights=policy.start, watch=watch, wish=wish
         )
         if examples is None:
             return _result(folder, 0, sampler.num_steps, wish)
@@ -127,7 +128,7 @@ def _train(
             settings=settings,
             folder=folder,
             stepper=stepper,
-            optimizer=make_optimizer(model, settings.optimizer),
+            optimizer=make_optimizer(policy.model, settings.optimizer),
             sampler=sampler,
             train=examples[: len(data.train)],
             held_out=examples[len(data.train) :],
@@ -136,7 +137,7 @@ def _train(
         )
         progress = loop.run(_resume(loop))
         if progress.step == sampler.num_steps:
-            _finish(loop, progress, model, tokenizer, origin)
+            _finish(loop, progress, tokenizer, origin)
         return _result(folder, progress.step, sampler.num_steps, wish)
 
 
@@ -233,11 +234,11 @@ def _resume(loop: Loop) -> Progress:
 def _finish(
     loop: Loop,
     progress: Progress,
-    model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     origin: PreTrainedConfig,
 ) -> None:
     """Evaluate the weights as they will be saved, then save them."""
+    model = unwrap(loop.model.model)
     round_to(model, saved_dtype(origin))
     loop.evaluate(MetricLog(loop.folder.metrics, progress.step), progress)
     save_model(model, tokenizer, origin, loop.folder.model)

@@ -1,0 +1,41 @@
+"""The policy as a run starts it: loaded in its dtype, fingerprinted, made ready to be trained."""
+
+from dataclasses import dataclass
+
+from preftune.models import LogProbModel, load_model
+from preftune.models.load import WeightDtype
+from preftune.models.precision import MatmulPrecision, choose_device, choose_precision
+from preftune.models.reference import fingerprint
+from preftune.training.config import RunSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """The model to train."""
+
+    model: LogProbModel
+    start: str
+    """Fingerprint of the weights before the first step: what the reference's cache goes by."""
+    precision: MatmulPrecision
+
+
+def load_policy(settings: RunSettings, *, trust_remote_code: bool = False) -> Policy:
+    """Load the start and make it a policy.
+
+    Raises:
+        ConfigError: as `load_model`.
+    """
+    precision = choose_precision(settings.precision)
+    model = load_model(
+        settings.model,
+        dtype=weight_dtype(settings, precision),
+        trust_remote_code=trust_remote_code,
+    )
+    start = fingerprint(model)
+    policy = LogProbModel(model).to(choose_device())
+    return Policy(policy, start, precision)
+
+
+def weight_dtype(settings: RunSettings, precision: MatmulPrecision) -> WeightDtype:
+    """In which dtype the weights are kept in memory."""
+    return precision if settings.weights == "auto" else settings.weights
