@@ -35,6 +35,7 @@ EXPLANATIONS: dict[str, str] = {
     "PT402": "The model's weights are pickles. preftune reads safetensors only.",
     "PT403": "The model needs code of its own, which is run only with --trust-remote-code.",
     "PT404": "The model is of a kind that preftune can't train: not a causal language model.",
+    "PT405": "The model's layers can't be computed again in the backward pass.",
     "PT500": "The loss or a gradient is not finite. Training stopped before the weights changed.",
     "PT501": "A checkpoint is damaged or incomplete.",
     "PT502": "Another process is writing to this run folder.",
