@@ -16,7 +16,9 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from preftune.errors import ConfigError
+from preftune.models.adapter_files import merged, read_adapter
 from preftune.models.location import Location, locate, unusable, without_tokenizer
+from preftune.models.quantized import in_four_bits, keep_differentiable
 from preftune.models.quiet import quiet
 
 WeightDtype = Literal["float32", "bfloat16"]
@@ -28,13 +30,17 @@ def load_model(
     name: str,
     *,
     dtype: WeightDtype | None = None,
+    quantize: Literal["nf4"] | None = None,
     trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """A causal language model, ready to be scored and trained.
 
     Args:
-        name: A folder or a hub name.
+        name: A folder or a hub name: of a model, or of a LoRA adapter, which is added to the model
+            that it was trained on (each sum in float32, rounded once).
         dtype: Of the weights in memory; none: as they are stored.
+        quantize: Keep the weights of the layers in 4 bits, frozen; `dtype` is that of the rest and
+            of what is computed. Needs the extra `qlora`. Not for adapters.
         trust_remote_code: Run code that comes with the model. Only ever set by the user.
 
     Returns:
@@ -46,9 +52,12 @@ def load_model(
     """
     place = locate(name)
     place.require_model()
-    with quiet():
-        config = _read_config(place, trust_remote_code)
-        model = _read_weights(place, config, dtype, trust_remote_code)
+    if place.is_adapter:
+        if quantize is not None:
+            raise _quantized_adapter(place)
+        model = _read_with_adapter(place, dtype, trust_remote_code)
+    else:
+        model = _read(place, dtype, trust_remote_code, quantize)
     model.config.use_cache = False
     remove_dropout(model)
     return model.eval()
@@ -63,7 +72,8 @@ def load_config(name: str, *, trust_remote_code: bool = False) -> PreTrainedConf
     place = locate(name)
     place.require_model()
     with quiet():
-        return _read_config(place, trust_remote_code)
+        base = read_adapter(place).base if place.is_adapter else place
+        return _read_config(base, trust_remote_code)
 
 
 def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -73,6 +83,8 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
         ConfigError: PT400 no such place, PT401 no tokenizer there, PT403 needs code of its own.
     """
     place = locate(name)
+    if place.is_adapter and not place.has_tokenizer:  # then it is that of the model below
+        place = read_adapter(place).base
     place.require_tokenizer()
     with quiet():
         try:
@@ -133,8 +145,41 @@ def _read_config(place: Location, trust_remote_code: bool) -> PreTrainedConfig:
     return config
 
 
+def _read(
+    place: Location,
+    dtype: WeightDtype | None,
+    trust_remote_code: bool,
+    quantize: Literal["nf4"] | None = None,
+) -> PreTrainedModel:
+    with quiet():
+        config = _read_config(place, trust_remote_code)
+        if quantize is None:
+            return _read_weights(place, config, dtype, trust_remote_code)
+        settings = in_four_bits(torch.float32 if dtype is None else DTYPES[dtype])
+        model = _read_weights(place, config, dtype, trust_remote_code, settings)
+        keep_differentiable(model)
+        return model
+
+
+def _read_with_adapter(
+    place: Location, dtype: WeightDtype | None, trust_remote_code: bool
+) -> PreTrainedModel:
+    """The model below the adapter as it is stored or wider, added to, and only then narrowed."""
+    adapter = read_adapter(place)
+    model = _read(adapter.base, None if dtype == "bfloat16" else dtype, trust_remote_code)
+    whole = merged(model, adapter)
+    if dtype is not None and whole.dtype != DTYPES[dtype]:
+        for parameter in whole.parameters():
+            parameter.data = parameter.data.to(DTYPES[dtype])
+    return whole.requires_grad_(True)
+
+
 def _read_weights(
-    place: Location, config: PreTrainedConfig, dtype: str | None, trust_remote_code: bool
+    place: Location,
+    config: PreTrainedConfig,
+    dtype: str | None,
+    trust_remote_code: bool,
+    quantization: dict[str, Any] | None = None,
 ) -> PreTrainedModel:
     try:
         model, info = cast(Any, AutoModelForCausalLM).from_pretrained(
@@ -144,6 +189,7 @@ def _read_weights(
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
             output_loading_info=True,
+            **(quantization or {}),
         )
     except SafetensorError as error:
         problem = f"the weights are damaged: {_first_line(error)}"
@@ -168,6 +214,17 @@ def _require_all(place: Location, missing: list[str]) -> None:
     if all(name.startswith(("lm_head", "embed_out", "output")) for name in missing):
         raise _not_causal(place, problem)
     raise unusable(place.name, problem, AGAIN)
+
+
+def _quantized_adapter(place: Location) -> ConfigError:
+    return ConfigError(
+        "PT400",
+        "this is an adapter, and the sum of a model and an adapter can't be kept in 4 bits.",
+        where=place.name,
+        why="quantising the sum would change what the adapter learned.",
+        fix="save the merged model (`preftune.models.load_model(…).save_pretrained(…)`) and name "
+        "that, or leave lora.quantize out.",
+    )
 
 
 def _needs_code(place: Location) -> ConfigError:

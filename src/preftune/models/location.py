@@ -10,6 +10,8 @@ HUB_TIMEOUT = 10.0
 """Seconds to wait for the hub's answer."""
 
 WEIGHTS = ".safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack")
 TOKENIZERS = {
     "tokenizer.json",
@@ -31,25 +33,47 @@ class Location:
     """A folder's path or a hub name."""
     files: frozenset[str]
 
+    @property
+    def is_adapter(self) -> bool:
+        """Whether an adapter lies here, as peft writes it, and not a whole model."""
+        return ADAPTER_CONFIG in self.files
+
     def require_model(self) -> None:
-        """Refuse places without a configuration or without safetensors.
+        """Refuse places without a configuration or without safetensors, and ambiguous ones.
 
         Raises:
             ConfigError: PT400 or PT402.
         """
+        whole = {name for name in self.files if name.endswith(WEIGHTS) and name != ADAPTER_WEIGHTS}
+        if self.is_adapter:
+            if whole and "config.json" in self.files:
+                problem = "both a whole model and an adapter lie here."
+                fix = f"move {ADAPTER_CONFIG} or the whole model elsewhere."
+                raise unusable(self.name, problem, fix)
+            if ADAPTER_WEIGHTS not in self.files:
+                raise self._without_weights()
+            return
         if "config.json" not in self.files:
             raise unusable(self.name, "there is no config.json: this is not a model.", self._hint())
-        if not any(name.endswith(WEIGHTS) for name in self.files):
-            pickles = sorted(name for name in self.files if name.endswith(PICKLES))
-            if not pickles:
-                raise unusable(self.name, "there are no weights.", "download the model again.")
-            raise ConfigError(
-                "PT402",
-                f"the weights are pickles: {', '.join(pickles[:3])}.",
-                where=self.name,
-                why="loading a pickle can run code; preftune reads safetensors only.",
-                fix="save it again with `save_pretrained`, which writes safetensors.",
-            )
+        if not whole:
+            raise self._without_weights()
+
+    def _without_weights(self) -> ConfigError:
+        pickles = sorted(name for name in self.files if name.endswith(PICKLES))
+        if not pickles:
+            return unusable(self.name, "there are no weights.", "download the model again.")
+        return ConfigError(
+            "PT402",
+            f"the weights are pickles: {', '.join(pickles[:3])}.",
+            where=self.name,
+            why="loading a pickle can run code; preftune reads safetensors only.",
+            fix="save it again with `save_pretrained`, which writes safetensors.",
+        )
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether there are files of a tokenizer."""
+        return bool(self.files & TOKENIZERS)
 
     def require_tokenizer(self) -> None:
         """Refuse places without tokenizer files.
@@ -57,17 +81,23 @@ class Location:
         Raises:
             ConfigError: PT401.
         """
-        if not self.files & TOKENIZERS:
+        if not self.has_tokenizer:
             raise without_tokenizer(self.name, "there are no tokenizer files.")
+
+    def fetch(self, file: str) -> Path:
+        """One of its files on this machine: downloaded where the place is a repository."""
+        if Path(self.name).is_dir():
+            return Path(self.name) / file
+        import huggingface_hub
+
+        return Path(cast(str, cast(Any, huggingface_hub).hf_hub_download(self.name, file)))
 
     def _hint(self) -> str:
         inner = Path(self.name) / "model"
-        if (inner / "config.json").is_file():
+        if holds_model(inner):
             return f"name the model inside: {inner}."
         if "run.yaml" in self.files:
             return "this run is not finished: repeat its command."
-        if "adapter_config.json" in self.files:
-            return "this is an adapter: merge it into its base model and name the result."
         return "name a folder written by `save_pretrained`, or a hub name such as org/model."
 
 
@@ -119,7 +149,12 @@ def without_tokenizer(name: str, problem: str) -> ConfigError:
 
 def _is_finished_run(path: Path) -> bool:
     """A run folder of ours stands for the model that came out of it."""
-    return (path / "run.yaml").is_file() and (path / "model" / "config.json").is_file()
+    return (path / "run.yaml").is_file() and holds_model(path / "model")
+
+
+def holds_model(path: Path) -> bool:
+    """Whether a whole model or an adapter was saved in this folder."""
+    return any((path / name).is_file() for name in ("config.json", ADAPTER_CONFIG))
 
 
 def _is_path(name: str) -> bool:

@@ -1,0 +1,122 @@
+"""Adapters as peft saves them: which model they belong to, and that model with them merged."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
+from transformers import PreTrainedModel
+
+from preftune.errors import ConfigError
+from preftune.models.adapters import TRAINED, merge
+from preftune.models.location import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Location, locate, unusable
+from preftune.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+
+ELSEWHERE = "merge it into its model with the tool that made it, and name the result."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Adapter:
+    """An adapter's place, and the model that it was trained on."""
+
+    place: Location
+    base: Location
+    config: "LoraConfig"
+
+
+def read_adapter(place: Location) -> Adapter:
+    """What an adapter's configuration says.
+
+    The model below it is looked for at the path it names, as it is or from the adapter's folder,
+    and else on the hub.
+
+    Raises:
+        ConfigError: PT400, where it can't be used or its model can't be found.
+    """
+    from peft import LoraConfig
+
+    raw = _settings(place)
+    if raw.get("peft_type") != "LORA" or raw.get("task_type") not in {None, "CAUSAL_LM"}:
+        kind = f"{raw.get('peft_type')} for {raw.get('task_type')}"
+        raise unusable(place.name, f"this adapter is of another kind ({kind}).", ELSEWHERE)
+    known = {field.name for field in fields(LoraConfig)}
+    newer = sorted(name for name, value in raw.items() if name not in known and value)
+    if newer:
+        problem = f"the adapter has settings that this peft does not know: {', '.join(newer)}."
+        raise unusable(place.name, problem, "install a newer peft, or merge it elsewhere.")
+    try:
+        config = LoraConfig(**{name: raw[name] for name in known & raw.keys()})
+    except (TypeError, ValueError) as error:
+        problem = f"{ADAPTER_CONFIG} can't be used: {_first_line(error)}"
+        raise unusable(place.name, problem, "save the adapter again.") from error
+    return Adapter(place, _base_of(place, raw), config)
+
+
+def merged(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
+    """The model with the adapter's weights added to its own, in place, as `merge` does.
+
+    Raises:
+        ConfigError: PT400, where the weights are damaged or not this model's.
+    """
+    import peft
+
+    name = adapter.place.name
+    try:
+        weights = load_file(adapter.place.fetch(ADAPTER_WEIGHTS))
+        with quiet():
+            adapted = cast(peft.PeftModel, peft.get_peft_model(model, adapter.config))
+            found = cast(Any, peft.set_peft_model_state_dict(adapted, weights))
+        missing = [key for key in found.missing_keys if f".{TRAINED}" in key]
+        if missing or found.unexpected_keys:
+            first = (missing or found.unexpected_keys)[0]
+            problem = f"the adapter's weights are not those that its settings ask for: {first}."
+            raise unusable(name, problem, "save the adapter again.")
+        return merge(adapted)
+    except SafetensorError as error:
+        problem = f"the adapter's weights are damaged: {_first_line(error)}"
+        raise unusable(name, problem, "save the adapter again.") from error
+    except (OSError, ValueError, RuntimeError, LookupError, AttributeError, TypeError) as error:
+        problem = f"the adapter does not fit {adapter.base.name}: {_first_line(error)}"
+        raise unusable(name, problem, "name the adapter's own model in its settings.") from error
+
+
+def _settings(place: Location) -> dict[str, Any]:
+    try:
+        raw: Any = json.loads(place.fetch(ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(raw, dict):
+            raise ValueError("not a mapping")
+    except (OSError, ValueError) as error:
+        problem = f"{ADAPTER_CONFIG} can't be read: {_first_line(error)}"
+        raise unusable(place.name, problem, "save the adapter again.") from error
+    return cast(dict[str, Any], raw)
+
+
+def _base_of(place: Location, raw: dict[str, Any]) -> Location:
+    name: Any = raw.get("base_model_name_or_path")
+    fix = f"name it as base_model_name_or_path in {ADAPTER_CONFIG}."
+    if not isinstance(name, str) or not name.strip():
+        raise unusable(place.name, "the adapter does not say which model it belongs to.", fix)
+    if raw.get("revision") not in {None, "main"}:
+        problem = f"the adapter belongs to {name} of the revision {raw['revision']}."
+        raise unusable(place.name, problem, f"download that into a folder, and {fix}")
+    beside = Path(place.name) / name
+    there = not Path(name).expanduser().is_dir() and beside.is_dir()
+    try:
+        base = locate(str(beside) if there else name)
+        base.require_model()
+    except ConfigError as error:
+        problem = f"the model below the adapter, {name}, can't be used: {error.problem}"
+        raise unusable(place.name, problem, f"bring it back, or {fix}") from error
+    if base.is_adapter:
+        problem = f"the model below the adapter, {name}, is an adapter itself."
+        raise unusable(place.name, problem, "merge that one first.")
+    return base
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(": ")
