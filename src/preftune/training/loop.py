@@ -32,6 +32,8 @@ class Loop:
     held_out: Sequence[Example]
     watch: Watch
     stopping: Callable[[], bool]
+    until: int | None = None
+    """Step after which to stop, saved and evaluated; the run goes on from there another time."""
 
     @property
     def model(self) -> LogProbModel:
@@ -54,8 +56,10 @@ class Loop:
     def _steps(
         self, log: MetricLog, speed: Speed, progress: Progress, evaluate_every: int, save_every: int
     ) -> Progress:
-        total, saved = self.sampler.num_steps, progress.step
-        while progress.step < total and not self.stopping():
+        last, saved = self.sampler.num_steps, progress.step
+        if self.until is not None:
+            last = min(last, self.until)
+        while progress.step < last and not self.stopping():
             if progress.step % evaluate_every == 0:
                 self.evaluate(log, progress)
                 speed.take()
@@ -66,6 +70,8 @@ class Loop:
                 speed.take()
         if progress.step > saved:
             self._save(progress)
+        if last <= progress.step < self.sampler.num_steps:
+            self.evaluate(log, progress)  # dropped from the log when the run goes on
         return progress
 
     def evaluate(self, log: MetricLog, progress: Progress) -> None:

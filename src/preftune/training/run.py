@@ -9,10 +9,8 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from preftune.batching import Sampler
 from preftune.errors import ConfigError, ResourceError
-from preftune.models import load_config, load_tokenizer
 from preftune.models.architecture import unwrap
 from preftune.models.cache import ReferenceCache, default_root
-from preftune.models.limits import token_limit
 from preftune.models.precision import matmuls_in
 from preftune.models.reference import score_reference
 from preftune.records import Silent, Watch
@@ -28,11 +26,11 @@ from preftune.training.interrupt import Interruption, interruptible
 from preftune.training.loop import Loop
 from preftune.training.metrics import MetricLog, read_metrics
 from preftune.training.optimizer import make_optimizer
-from preftune.training.policy import load_policy
-from preftune.training.prepare import Prepared, prepare
+from preftune.training.prepare import Prepared
 from preftune.training.reference import live_reference
 from preftune.training.runfile import Resolved, bind_objective
 from preftune.training.save import round_to, save_model, saved_dtype
+from preftune.training.shared import Shared
 from preftune.training.step import Example, Stepper
 
 
@@ -51,11 +49,29 @@ class TrainResult:
     interrupted: int | None = None
     """The signal that asked to stop, if one did; the same command resumes."""
 
+    @property
+    def finished(self) -> bool:
+        """Whether every step was done; else the run can go on."""
+        return self.steps == self.num_steps
+
 
 def train(
-    resolved: Resolved, watch: Watch | None = None, *, trust_remote_code: bool = False
+    resolved: Resolved,
+    watch: Watch | None = None,
+    *,
+    trust_remote_code: bool = False,
+    until: int | None = None,
+    shared: Shared | None = None,
 ) -> TrainResult:
     """Train a policy as the configuration says; repeat the call to resume.
+
+    Args:
+        resolved: The configuration.
+        watch: Told of the progress.
+        trust_remote_code: Run code that comes with the model.
+        until: Stop after so many optimiser steps, saved and evaluated: the learning rate and
+            everything else are as in the whole run, and a later call goes on to the same end.
+        shared: What other runs of this process have read already.
 
     Raises:
         ConfigError, DataError, ResourceError, RunError: see `preftune.errors`.
@@ -69,7 +85,8 @@ def train(
         return finished
     try:
         with interruptible(watch.say) as wish:
-            return _train(resolved, folder, watch, wish, trust_remote_code)
+            shared = shared or Shared(trust_remote_code=trust_remote_code)
+            return _train(resolved, folder, watch, wish, shared=shared, until=until)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ResourceError(
             "PT601",
@@ -85,15 +102,14 @@ def _train(
     folder: RunFolder,
     watch: Watch,
     wish: Interruption,
-    trust_remote_code: bool,
+    *,
+    shared: Shared,
+    until: int | None,
 ) -> TrainResult:
     settings, objective = resolved.settings, bind_objective(resolved.settings)
-    name = settings.model
+    material = shared.material(settings, objective, watch)
+    data = material.data
     torch.manual_seed(settings.seed)
-    origin = load_config(name, trust_remote_code=trust_remote_code)
-    tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
-    limit = token_limit(settings.rendering.max_tokens, origin)
-    data = prepare(settings, objective, tokenizer, limit, watch)
     sampler = Sampler(
         len(data.train),
         settings.optimizer.pairs_per_step,
@@ -103,7 +119,7 @@ def _train(
     )
     check_moves(settings, sampler.num_steps)
     with folder.claimed(resolved):
-        policy = load_policy(settings, trust_remote_code=trust_remote_code)
+        policy = shared.policy(settings)
         moving = settings.reference.every is not None
         check_space(folder.root, policy.model, moving=moving)
         stepper = Stepper(
@@ -134,10 +150,11 @@ def _train(
             held_out=examples[len(data.train) :],
             watch=watch,
             stopping=wish,
+            until=until,
         )
         progress = loop.run(_resume(loop))
         if progress.step == sampler.num_steps:
-            _finish(loop, progress, tokenizer, origin)
+            _finish(loop, progress, material.tokenizer, material.origin)
         return _result(folder, progress.step, sampler.num_steps, wish)
 
 
@@ -258,6 +275,6 @@ def _result(folder: RunFolder, step: int, num_steps: int, wish: Interruption) ->
         held_out=held_out[-1] if held_out else {},
         interrupted=wish.signal if step < num_steps else None,
     )
-    if result.interrupted is None:
+    if result.finished:
         write_json(folder.result, asdict(result))
     return result

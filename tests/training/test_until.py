@@ -1,0 +1,57 @@
+"""Stopping at a step that was asked for, and sharing what was read: neither changes a bit."""
+
+import hashlib
+
+import pytest
+
+from preftune.training.metrics import read_metrics
+from preftune.training.run import train
+from preftune.training.runfile import resolve
+from preftune.training.shared import Shared
+
+
+def settings(model, data, out, **more):
+    keys = {
+        "model": str(model), "data.train": str(data), "objective.name": "dpo", "out": str(out),
+        "data.held_out": 0.2, "optimizer.pairs_per_step": 8, "optimizer.max_steps": 6,
+        "optimizer.lr": 1e-3, "evaluate_every": 2,
+    }  # fmt: skip
+    return resolve(None, {**keys, **more})
+
+
+def fate(out):
+    """What must not depend on stops and sharing: the weights and the logged figures."""
+    entries = read_metrics(out / "metrics.jsonl")
+    for entry in entries:
+        entry.pop("tokens_per_second", None)
+    weights = (out / "model" / "model.safetensors").read_bytes()
+    return hashlib.sha256(weights).hexdigest(), entries
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_model, tiny_pairs, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "run"
+    train(settings(tiny_model, tiny_pairs, out))
+    return fate(out)
+
+
+def test_a_run_stopped_at_a_step_goes_on_to_the_same_bits(tmp_path, tiny_model, tiny_pairs, whole):
+    resolved = settings(tiny_model, tiny_pairs, tmp_path)
+    stopped = train(resolved, until=3)
+    assert (stopped.steps, stopped.finished, stopped.interrupted) == (3, False, None)
+    last = read_metrics(tmp_path / "metrics.jsonl")[-1]
+    assert (last["step"], last["split"]) == (3, "held_out")
+    assert stopped.held_out == last
+    assert not (tmp_path / "result.json").exists()
+    assert train(resolved, until=3).held_out == stopped.held_out
+    ended = train(resolved)
+    assert ended.finished
+    assert fate(tmp_path) == whole
+
+
+def test_runs_that_share_what_they_read_are_as_if_alone(tmp_path, tiny_model, tiny_pairs, whole):
+    shared = Shared()
+    for name in ("ipo_sum", "dpo"):
+        out = tmp_path / name
+        train(settings(tiny_model, tiny_pairs, out, **{"objective.name": name}), shared=shared)
+    assert fate(tmp_path / "dpo") == whole
