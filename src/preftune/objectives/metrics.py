@@ -102,6 +102,23 @@ def measures(
     return _measures(found)
 
 
+def pair_values(logps: LogProbs, reward: Reward | None = None) -> dict[str, Tensor]:
+    """What `measures` averages over pairs, one value for each: (relation,), ties left out.
+
+    Args:
+        logps: Record with relations.
+        reward: As of `measures`.
+
+    Example:
+        >>> yes, no, before = [torch.tensor([-1.0, -2.0])], [torch.tensor([-4.0])], [torch.ones(1)]
+        >>> pair = LogProbs.of_pairs(yes, no, reference_chosen=yes, reference_rejected=before)
+        >>> pair_values(pair)["margin"].tolist()
+        [5.0]
+    """
+    judged = slice(None) if logps.tie is None else ~logps.tie
+    return {name: values[judged] for name, values, _ in _of_pairs(logps.detach(), reward)}
+
+
 Statistic = tuple[str, Tensor, Tensor | None]
 """Name, values, and which of them count (all where none)."""
 
