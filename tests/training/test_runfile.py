@@ -49,7 +49,7 @@ def test_the_objective_decides_its_learning_rate():
     ("changes", "sets", "code", "said"),
     [
         ({"modle": "x"}, [], "PT300", "did you mean `model`"),
-        ({}, ["optimizer.lrr=1"], "PT300", "did you mean `lr`"),
+        ({}, ["optimizer.lrr=1"], "PT300", "did you mean `optimizer.lr`"),
         ({}, ["optimizer.schedule=linaer"], "PT301", "'linear', 'cosine' or 'constant'"),
         ({}, ["seed=-1"], "PT301", "`seed`"),
         ({}, ["data.held_out=1.5"], "PT301", "data.held_out"),

@@ -30,8 +30,8 @@ EXPLANATIONS: dict[str, str] = {
     "PT307": "The objectives of a mixture can't be added up.",
     "PT308": "The mended copy can't be written under this name. Nothing was overwritten: a copy is "
     "a new .jsonl file, never the data itself.",
-    "PT309": "`lora.targets` names something that can't get an adapter: each target is a linear layer "
-    "of the model, by the last part of its name.",
+    "PT309": "The model can't take the adapters asked for: each of `lora.targets` must be a linear "
+    "layer, by the last part of its name.",
     "PT310": "A setting needs a package that is not installed: an extra of preftune brings it.",
     "PT400": "The model folder or hub name can't be loaded.",
     "PT401": "The model has no tokenizer.",

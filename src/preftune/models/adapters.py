@@ -96,12 +96,14 @@ def skeleton(config: PreTrainedConfig, *, trust_remote_code: bool = False) -> Pr
 def linear_layers(model: PreTrainedModel) -> list[str]:
     """Names of the linear layers, the output layer last if it is one."""
     output = cast(object, model.get_output_embeddings())
-    found = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D)
-    }
+    modules = cast(Iterator[tuple[str, nn.Module]], model.named_modules())
+    found = {name: one for name, one in modules if isinstance(one, nn.Linear | Conv1D)}
     return sorted(found, key=lambda name: found[name] is output)
+
+
+def has_adapters(model: nn.Module) -> bool:
+    """Whether peft has put adapters into it."""
+    return hasattr(model, "peft_config")
 
 
 def describe(model: "PeftModel") -> str:

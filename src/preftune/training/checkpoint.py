@@ -61,10 +61,10 @@ def save_checkpoint(
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        save_file(_weights(model), temporary / "weights.safetensors")
+        save_file(_contiguous(_weights(model)), temporary / "weights.safetensors")
         save_file(_optimizer_tensors(optimizer), temporary / "optimizer.safetensors")
         if reference is not None:
-            save_file(_weights(reference), temporary / "reference.safetensors")
+            save_file(_contiguous(_every(reference)), temporary / "reference.safetensors")
         save_file(_random_state(), temporary / "random.safetensors")
         (temporary / "progress.json").write_text(json.dumps(asdict(progress)))
         manifest = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
@@ -114,9 +114,9 @@ def load_checkpoint(
     Raises:
         RunError: the checkpoint is of another model (PT501).
     """
-    _restore(model, path / "weights.safetensors")
+    _restore(_weights(model), path / "weights.safetensors")
     if reference is not None:
-        _restore(reference, path / "reference.safetensors")
+        _restore(_every(reference), path / "reference.safetensors")
     state = optimizer.state_dict()
     state["state"] = {}
     for key, value in load_file(path / "optimizer.safetensors").items():
@@ -131,9 +131,8 @@ def load_checkpoint(
     return replace(progress, states=tuple(progress.states))
 
 
-def _restore(model: nn.Module, path: Path) -> None:
+def _restore(own: dict[str, Tensor], path: Path) -> None:
     weights = load_file(path)
-    own = dict(model.named_parameters(remove_duplicate=True))
     if own.keys() != weights.keys():
         raise RunError(
             "PT501",
@@ -142,23 +141,35 @@ def _restore(model: nn.Module, path: Path) -> None:
             why="resuming would continue another model.",
             fix="name another folder with --out.",
         )
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(weights[name])
+    for name, parameter in own.items():
+        parameter.copy_(weights[name])
 
 
 def checkpoint_bytes(model: nn.Module, *, moving: bool = False) -> int:
-    """Size of a checkpoint on disk, float32: weights, two moments, and a reference that moves."""
-    return (4 if moving else 3) * sum(parameter.numel() * 4 for parameter in model.parameters())
+    """Size of a checkpoint on disk, float32: weights, two moments, and a reference that moves.
+
+    Of what is trained: the rest is the start, which the run knows.
+    """
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return (4 if moving else 3) * 4 * trained
 
 
-def check_space(folder: Path, model: nn.Module, *, moving: bool = False) -> None:
+def check_space(
+    folder: Path, model: nn.Module, *, moving: bool = False, whole: bool = True
+) -> None:
     """Refuse to start where the checkpoints will not fit.
+
+    Args:
+        folder: Where they will lie.
+        model: The policy.
+        moving: The reference is in them.
+        whole: In the end all weights are saved; else only those that are trained.
 
     Raises:
         ResourceError: less free than `KEPT` checkpoints, one being written and the model (PT600).
     """
-    needed = (KEPT + 1) * checkpoint_bytes(model, moving=moving) + checkpoint_bytes(model) // 3
+    result = 4 * sum(p.numel() for p in model.parameters() if whole or p.requires_grad)
+    needed = (KEPT + 1) * checkpoint_bytes(model, moving=moving) + result
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ResourceError(
@@ -171,8 +182,17 @@ def check_space(folder: Path, model: nn.Module, *, moving: bool = False) -> None
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter once, tied ones under their first name."""
-    return {name: p.detach().contiguous() for name, p in model.named_parameters()}
+    """What is trained, every parameter once, tied ones under their first name."""
+    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def _every(reference: nn.Module) -> dict[str, Tensor]:
+    """All parameters of a reference: none of them is trained, and all move."""
+    return {name: p.detach() for name, p in reference.named_parameters()}
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

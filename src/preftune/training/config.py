@@ -73,7 +73,7 @@ class LoraSettings(Settings):
     """Columns of A and rows of B in `W + alpha / rank * B A`."""
     alpha: Annotated[float, Field(gt=0)] | None = None
     """Scale of the adapters; by default twice the rank."""
-    targets: list[str] | Literal["all-linear"] = "all-linear"
+    targets: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"] = "all-linear"
     """Names of the layers that get adapters; by default every linear layer but the output layer."""
     dora: bool = False
     """Learn the length of each weight column by itself (DoRA, arXiv:2402.09353)."""

@@ -1,6 +1,7 @@
 """Every option has an effect: one that the objective or another option makes idle is an error."""
 
 from preftune.errors import ConfigError
+from preftune.errors.extras import require_extra
 from preftune.objectives.bound import BoundObjective
 from preftune.sources.conversions import CONVERSIONS, check_name
 from preftune.training.config import RunSettings
@@ -13,6 +14,7 @@ def check_effects(settings: RunSettings, objective: BoundObjective) -> None:
         ConfigError: PT303, an idle option; PT301, an unknown conversion.
     """
     data = settings.data
+    _check_lora(settings)
     if settings.reference.every is not None and objective.reference == "none":
         raise _idle(
             "reference.every",
@@ -33,6 +35,26 @@ def check_effects(settings: RunSettings, objective: BoundObjective) -> None:
         )
     if data.convert is not None:
         _check_conversion(data.convert, objective)
+
+
+def _check_lora(settings: RunSettings) -> None:
+    lora = settings.lora
+    if lora is None or lora.quantize is None:
+        return
+    require_extra("bitsandbytes", "qlora", "lora.quantize")
+    if settings.weights == "float32":
+        raise _idle(
+            "weights",
+            f"the weights are kept in 4 bits (lora.quantize is {lora.quantize}).",
+            "leave one of the two out.",
+        )
+    if lora.save == "merged":
+        raise _idle(
+            "lora.save",
+            f"adapters trained on {lora.quantize} weights are not exact on those of the file, and "
+            "the sum of both is no model of 4 bits.",
+            "leave lora.save out: the adapter is saved.",
+        )
 
 
 def check_moves(settings: RunSettings, num_steps: int) -> None:

@@ -8,6 +8,7 @@ from preftune.models.load import WeightDtype
 from preftune.models.precision import MatmulPrecision, choose_device, choose_precision
 from preftune.models.reference import fingerprint
 from preftune.training.config import RunSettings
+from preftune.training.lora import put_adapters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,10 +31,11 @@ def load_policy(settings: RunSettings, *, trust_remote_code: bool = False) -> Po
     model = load_model(
         settings.model,
         dtype=weight_dtype(settings, precision),
+        quantize=None if settings.lora is None else settings.lora.quantize,
         trust_remote_code=trust_remote_code,
     )
     start = fingerprint(model)
-    policy = LogProbModel(model).to(choose_device())
+    policy = LogProbModel(put_adapters(model, settings)).to(choose_device())
     if settings.checkpoint_activations is True:
         checkpoint_layers(policy.model)
     return Policy(policy, start, precision)

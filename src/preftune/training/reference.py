@@ -5,13 +5,17 @@ from copy import deepcopy
 import torch
 
 from preftune.models import LogProbModel
+from preftune.models.adapters import SharedReference, has_adapters
 from preftune.objectives.bound import BoundObjective
 
 
 def live_reference(
     policy: LogProbModel, objective: BoundObjective, *, moving: bool
 ) -> LogProbModel | None:
-    """A frozen copy of the policy as it is now; none where log-probs from the cache will do.
+    """The policy as it is now, frozen; none where log-probs from the cache will do.
+
+    A copy where every weight is trained; under adapters, the same weights without them or with
+    frozen ones.
 
     Args:
         policy: The policy at its start.
@@ -20,13 +24,21 @@ def live_reference(
     """
     if not moving and objective.reference != "distribution":
         return None
+    if has_adapters(policy.model):
+        return SharedReference(policy, moving=moving)
     return LogProbModel(deepcopy(policy.model).requires_grad_(False).eval())
 
 
 @torch.no_grad()
 def move(reference: LogProbModel, policy: LogProbModel, mix: float) -> None:
-    """Reference <- mix policy + (1 - mix) reference (TR-DPO, arXiv:2404.09656, Eq. 3 and 4)."""
-    for old, new in zip(reference.parameters(), policy.parameters(), strict=True):
+    """Reference <- mix policy + (1 - mix) reference (TR-DPO, arXiv:2404.09656, Eq. 3 and 4).
+
+    Under adapters the trained matrices are mixed, not their products.
+    """
+    moved = list(policy.parameters())
+    if isinstance(reference, SharedReference):
+        moved = [parameter for parameter in moved if parameter.requires_grad]
+    for old, new in zip(reference.parameters(), moved, strict=True):
         if mix == 1:  # exactly: a - (a - b) need not be b
             old.copy_(new)
         else:

@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from preftune.batching import Sampler
 from preftune.errors import ConfigError, ResourceError
-from preftune.models.architecture import unwrap
 from preftune.models.cache import ReferenceCache, default_root
+from preftune.models.location import holds_model
 from preftune.models.precision import matmuls_in
 from preftune.models.reference import score_reference
 from preftune.records import Silent, Watch
@@ -21,15 +20,16 @@ from preftune.training.checkpoint import (
 )
 from preftune.training.density import match_prompts
 from preftune.training.effects import check_moves
+from preftune.training.finish import finish
 from preftune.training.folder import RunFolder, write_json
 from preftune.training.interrupt import Interruption, interruptible
 from preftune.training.loop import Loop
-from preftune.training.metrics import MetricLog, read_metrics
+from preftune.training.lora import check_lora, result_of, sentences
+from preftune.training.metrics import read_metrics
 from preftune.training.optimizer import make_optimizer
 from preftune.training.prepare import Prepared
 from preftune.training.reference import live_reference
 from preftune.training.runfile import Resolved, bind_objective
-from preftune.training.save import round_to, save_model, saved_dtype
 from preftune.training.shared import Shared
 from preftune.training.step import Example, Stepper
 
@@ -83,6 +83,7 @@ def train(
     if finished is not None:
         watch.say(f"{folder.root}: this run is finished; nothing is left to do.")
         return finished
+    check_lora(resolved.settings, trust_remote_code=trust_remote_code)
     try:
         with interruptible(watch.say) as wish:
             shared = shared or Shared(trust_remote_code=trust_remote_code)
@@ -121,7 +122,8 @@ def _train(
     with folder.claimed(resolved):
         policy = shared.policy(settings)
         moving = settings.reference.every is not None
-        check_space(folder.root, policy.model, moving=moving)
+        saved = result_of(settings)
+        check_space(folder.root, policy.model, moving=moving, whole=saved == "whole")
         stepper = Stepper(
             policy.model,
             objective,
@@ -130,6 +132,8 @@ def _train(
             reference=live_reference(policy.model, objective, moving=moving),
         )
         watch.say(f"{policy.model.layout_reason} Matmuls in {policy.precision}.")
+        for sentence in sentences(settings, policy.model.model, saved):
+            watch.say(sentence)
         if settings.data.match_prompts:
             data = _matched(stepper, data, settings.seed, watch)
         _record(
@@ -154,13 +158,13 @@ def _train(
         )
         progress = loop.run(_resume(loop))
         if progress.step == sampler.num_steps:
-            _finish(loop, progress, material.tokenizer, material.origin)
+            finish(loop, progress, material, saved)
         return _result(folder, progress.step, sampler.num_steps, wish)
 
 
 def _finished(folder: RunFolder) -> TrainResult | None:
     """The result of a run that is over; none if there is still something to do."""
-    if not (folder.model / "config.json").is_file():
+    if not holds_model(folder.model):
         return None
     try:
         stored = TrainResult(**json.loads(folder.result.read_text(encoding="utf-8")))
@@ -246,19 +250,6 @@ def _resume(loop: Loop) -> Progress:
         return Progress()
     loop.watch.say(f"resuming from {path}")
     return loop.resume(path)
-
-
-def _finish(
-    loop: Loop,
-    progress: Progress,
-    tokenizer: PreTrainedTokenizerBase,
-    origin: PreTrainedConfig,
-) -> None:
-    """Evaluate the weights as they will be saved, then save them."""
-    model = unwrap(loop.model.model)
-    round_to(model, saved_dtype(origin))
-    loop.evaluate(MetricLog(loop.folder.metrics, progress.step), progress)
-    save_model(model, tokenizer, origin, loop.folder.model)
 
 
 def _result(folder: RunFolder, step: int, num_steps: int, wish: Interruption) -> TrainResult:

@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -13,9 +13,13 @@ from pydantic import ValidationError
 from preftune.errors import ConfigError
 from preftune.objectives.binding import bind, bind_mixture
 from preftune.objectives.bound import BoundObjective
-from preftune.training.config import RunSettings
+from preftune.training.config import RunSettings, Settings
 from preftune.training.effects import check_effects
 from preftune.training.yaml_file import Loader, Origins, flatten, read_yaml, write_yaml
+
+LORA_LR = 10
+"""Adapters learn best at about ten times the rate of all weights, whatever their rank (Schulman et
+al. 2025, "LoRA Without Regret", thinkingmachines.ai/blog/lora)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,11 @@ class Resolved:
     origins: Origins
 
 
-WANTED = {"data.held_out": "should be a share in [0, 1) or a file"}
+WANTED = {
+    "data.held_out": "should be a share in [0, 1) or a file",
+    "lora": "should be settings such as {rank: 16}, or null",
+    "lora.targets": "should be a list of names of layers, or all-linear",
+}
 """What a key takes, where pydantic's words for it would be several."""
 
 
@@ -84,7 +92,7 @@ def _fill_in(settings: RunSettings) -> RunSettings:
             {**chosen, "weight": part.weight}
             for chosen, part in zip(whole, bound.parts, strict=True)
         ]
-    lr = settings.optimizer.lr or bound.learning_rate
+    lr = settings.optimizer.lr or bound.learning_rate * (1 if settings.lora is None else LORA_LR)
     reference = settings.reference
     if reference.every is not None and reference.mix is None:
         reference = reference.model_copy(update={"mix": 1.0})
@@ -181,28 +189,34 @@ def _explain(error: ValidationError, origins: Origins) -> ConfigError:
 
 def _known(location: Sequence[str | int]) -> list[str]:
     """The keys of a mistake's place, without pydantic's own names for the kinds of a union."""
-    model: Any = RunSettings
+    model: type[Settings] | None = RunSettings
     keys: list[str] = []
     for part in location:
-        if not isinstance(part, str):
+        if not isinstance(part, str) or model is None:
             break
         keys.append(part)
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            break
-        model = field.annotation
-        if not hasattr(model, "model_fields"):
-            break
+        model = _settings_below(model, part)
     return keys
 
 
+def _settings_below(model: type[Settings], key: str) -> type[Settings] | None:
+    """The settings that a key holds, also where it may be null; none where it holds a value."""
+    field = model.model_fields.get(key)
+    annotation: Any = None if field is None else field.annotation
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, Settings):
+            return kind
+    return None
+
+
 def _suggest(path: Sequence[str]) -> str:
-    model: Any = RunSettings
+    model: type[Settings] = RunSettings
     for part in path[:-1]:
-        model = model.model_fields[part].annotation
+        model = _settings_below(model, part) or model
+    parent = "".join(f"{part}." for part in path[:-1])
     close = get_close_matches(path[-1], list(model.model_fields), n=1, cutoff=0.5)
     everything = ", ".join(model.model_fields)
-    return f"; did you mean `{close[0]}`?" if close else f"; known are {everything}"
+    return f"; did you mean `{parent}{close[0]}`?" if close else f"; known are {everything}"
 
 
 def _hint(key: str) -> str:
@@ -218,6 +232,9 @@ def _hint(key: str) -> str:
 def _complete(settings: RunSettings, origins: Origins) -> Origins:
     """An origin for every leaf: what nobody set is `default`."""
     opened = dict(origins)
+    if settings.lora is not None:
+        rate = "default: 10 times that of all weights (Schulman et al. 2025, LoRA Without Regret)"
+        opened.setdefault("optimizer.lr", rate)
     shorts = [("data", "data.train"), ("objective", "objective.name")]
     for short, whole in shorts[: 1 if isinstance(settings.objective, list) else 2]:
         if short in opened:

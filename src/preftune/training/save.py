@@ -2,15 +2,22 @@
 
 import os
 import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from preftune.models.adapters import TRAINED
 from preftune.models.quiet import quiet
 from preftune.training.folder import disk_full
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 def saved_dtype(origin: PreTrainedConfig) -> torch.dtype:
@@ -34,20 +41,54 @@ def save_model(
     """Write weights (safetensors), configuration and tokenizer, whole or not at all.
 
     Args:
+        model: The policy; its weights are cast to the dtype of the file.
+        tokenizer: Its tokenizer.
         origin: The start's configuration, written as it was: training switches dropout and the
             generation cache off in the model's own. Its dtype is that of the saved weights.
+        target: The folder.
 
     Raises:
         ResourceError: the disk is full (PT600).
     """
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _whole_folder(target) as temporary:
         with quiet():
             nn.Module.to(model, dtype=saved_dtype(origin))
             model.save_pretrained(temporary)
         origin.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
+
+
+def save_adapter(
+    model: "PeftModel", tokenizer: PreTrainedTokenizerBase, base: str, target: Path
+) -> None:
+    """Write the trained adapter as peft does, and the tokenizer, whole or not at all.
+
+    Args:
+        model: The policy. The adapter is float32 in memory and in the file.
+        tokenizer: Its tokenizer.
+        base: The model below: an absolute path or a hub name.
+        target: The folder.
+
+    Raises:
+        ResourceError: the disk is full (PT600).
+    """
+    model.peft_config[TRAINED].base_model_name_or_path = base
+    with _whole_folder(target) as temporary:
+        with quiet():
+            model.save_pretrained(
+                str(temporary), selected_adapters=[TRAINED], save_embedding_layers=False
+            )
+        (temporary / "README.md").unlink(missing_ok=True)  # peft's card has nothing filled in
+        tokenizer.save_pretrained(temporary)
+
+
+@contextmanager
+def _whole_folder(target: Path) -> Generator[Path]:
+    """A folder to write to, which takes the target's place when it is complete."""
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        yield temporary
         for path in temporary.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())

@@ -1,0 +1,97 @@
+"""Adapters in a run: refused early where they don't fit, put in, and what is saved of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from preftune.errors import ConfigError
+from preftune.models import LogProbModel, load_config
+from preftune.models.adapters import add_adapters, describe, merge, skeleton
+from preftune.models.architecture import unwrap
+from preftune.models.location import locate
+from preftune.training.config import RunSettings
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+Result = Literal["adapter", "whole"]
+"""What `model/` holds in the end."""
+
+
+def check_lora(settings: RunSettings, *, trust_remote_code: bool = False) -> None:
+    """Refuse adapters that the model can't take, before data or weights are read.
+
+    Raises:
+        ConfigError: PT309, and as `load_config`.
+    """
+    if settings.lora is None:
+        return
+    config = load_config(settings.model, trust_remote_code=trust_remote_code)
+    if settings.lora.quantize is not None and locate(settings.model).is_adapter:
+        raise ConfigError(
+            "PT309",
+            "the start is an adapter, and its sum with the model below can't be kept in 4 bits.",
+            where="lora.quantize",
+            why="quantising the sum would change what the adapter learned.",
+            fix="save the merged model (`preftune.models.load_model(…).save_pretrained(…)`) and "
+            "name that, or leave lora.quantize out.",
+        )
+    put_adapters(skeleton(config, trust_remote_code=trust_remote_code), settings)
+
+
+def put_adapters(model: PreTrainedModel, settings: RunSettings) -> nn.Module:
+    """The model with the run's adapters; itself where every weight is trained."""
+    lora = settings.lora
+    if lora is None:
+        return model
+    return add_adapters(
+        model,
+        rank=lora.rank,
+        alpha=lora.alpha,
+        targets=lora.targets,
+        dora=lora.dora,
+        seed=settings.seed,
+    )
+
+
+def result_of(settings: RunSettings) -> Result:
+    """An adapter, where one is trained on a plain model and nobody asked for more."""
+    lora = settings.lora
+    if lora is None or lora.save == "merged" or locate(settings.model).is_adapter:
+        return "whole"
+    return "adapter"
+
+
+def sentences(settings: RunSettings, model: nn.Module, result: Result) -> list[str]:
+    """What to say aloud about a run's adapters."""
+    if settings.lora is None:
+        return []
+    said = [describe(cast("PeftModel", model))]
+    if result == "whole" and settings.lora.save == "adapter":
+        said.append(
+            f"{settings.model} is an adapter itself: the start is the model with it merged, and a "
+            "whole model will be saved."
+        )
+    if settings.lora.quantize is not None:
+        said.append(
+            f"The adapters are trained on {settings.lora.quantize} weights: over weights of more "
+            "bits, the log-probs will be slightly others."
+        )
+    return said
+
+
+def merge_as(policy: LogProbModel, saved: torch.dtype) -> None:
+    """Merge the policy's adapters, each sum rounded once to the dtype in which it is saved."""
+    model = cast("PeftModel", policy.model)
+    if unwrap(model).dtype != saved:
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
+    policy.model = merge(model)
+
+
+def base_name(name: str) -> str:
+    """How an adapter names the model below it: a folder by its absolute path."""
+    return str(Path(locate(name).name).resolve()) if Path(name).expanduser().is_dir() else name
