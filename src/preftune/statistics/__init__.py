@@ -14,6 +14,7 @@ from preftune.statistics.bootstrap import (
     bootstrap_ratio,
     paired_difference,
 )
+from preftune.statistics.selection import chosen_elsewhere, simultaneous
 from preftune.statistics.win_rates import outcomes, win_rate
 
 __all__ = [
@@ -21,12 +22,14 @@ __all__ = [
     "bootstrap_mean",
     "bootstrap_means",
     "bootstrap_ratio",
+    "chosen_elsewhere",
     "fleiss_kappa",
     "krippendorff_alpha",
     "label_counts",
     "outcomes",
     "paired_difference",
     "pairwise_agreement",
+    "simultaneous",
     "win_rate",
     "with_others",
 ]

@@ -119,7 +119,7 @@ def bootstrap_means(
     total = often @ data
     value = float(statistic(total / units))
     means = (
-        _resampled_means(data, resamples, random)
+        resampled_means(data, resamples, random)
         if times is None
         else random.multinomial(units, often / units, size=resamples) @ data / units
     )
@@ -129,7 +129,7 @@ def bootstrap_means(
     return Estimate(value, min(low, value), max(high, value), units, confidence)
 
 
-def _resampled_means(data: Floats, resamples: int, random: np.random.Generator) -> Floats:
+def resampled_means(data: Floats, resamples: int, random: np.random.Generator) -> Floats:
     """Means of resamples, shape (resample, column): a unit counts as often as it was drawn."""
     units = len(data)
     parts: list[Floats] = []
