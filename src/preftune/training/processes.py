@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
@@ -34,5 +35,5 @@ def add_up_gradients(model: nn.Module) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             if parameter.grad is None:
-                parameter.grad = parameter.new_zeros(parameter.shape)
+                parameter.grad = torch.zeros_like(parameter, dtype=parameter.grad_dtype)
             dist.all_reduce(parameter.grad)

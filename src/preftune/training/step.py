@@ -1,6 +1,6 @@
 """One optimiser step: micro-batches in, one gradient out, each example weighing what it should."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -49,6 +49,10 @@ class Outcome:
     """Tokens laid out."""
 
 
+def _unwatched(_: Tensor) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Stepper:
     """Runs the objective over examples, in micro-batches of `tokens_per_batch` tokens.
@@ -70,9 +74,16 @@ class Stepper:
     def __post_init__(self) -> None:
         self.states.extend({} for _ in self.objective.parts[len(self.states) :])
 
-    def train(self, examples: Sequence[Example]) -> Outcome:
-        """Add up the gradient of the step's loss. The caller clips and updates."""
-        outcome = self._run(examples, learn=True)
+    def train(
+        self, examples: Sequence[Example], *, watch_loss: Callable[[Tensor], None] = _unwatched
+    ) -> Outcome:
+        """Add up the gradient of the step's loss. The caller clips and updates.
+
+        Args:
+            examples: The step's.
+            watch_loss: Told of every loss () just before its backward pass.
+        """
+        outcome = self._run(examples, learn=True, watch_loss=watch_loss)
         processes.add_up_gradients(self.model)
         return outcome
 
@@ -93,17 +104,31 @@ class Stepper:
                 name: torch.tensor(one, device=device) for name, one in state.items()
             }
 
-    def _run(self, examples: Sequence[Example], *, learn: bool) -> Outcome:
-        counts = denominators(self.objective, [example.group for example in examples])
+    def num_batches(self, examples: Sequence[Example]) -> int:
+        """Micro-batches of the step, over all processes."""
+        return len(self._batches(examples))
+
+    def _batches(self, examples: Sequence[Example]) -> list[list[int]]:
         lengths = [example.group.length for example in examples]
         batches = fill_windows(lengths, self.tokens_per_batch)
         if self.objective.whole_step:  # some draw lots: in the examples' order, however it is cut
             batches = [sorted(part) for part in batches]
+        return batches
+
+    def _run(
+        self,
+        examples: Sequence[Example],
+        *,
+        learn: bool,
+        watch_loss: Callable[[Tensor], None] = _unwatched,
+    ) -> Outcome:
+        counts = denominators(self.objective, [example.group for example in examples])
+        batches = self._batches(examples)
         if self._needs_two_passes(batches):
-            parts, sums = self._in_two_passes(examples, batches, counts, learn=learn)
+            parts, sums = self._in_two_passes(examples, batches, counts, learn, watch_loss)
         else:
-            parts, sums = self._in_one_pass(examples, batches, counts, learn=learn)
-        return self._outcome(parts, sums, sum(lengths))
+            parts, sums = self._in_one_pass(examples, batches, counts, learn, watch_loss)
+        return self._outcome(parts, sums, sum(example.group.length for example in examples))
 
     def _outcome(self, losses: Tensor, sums: Measures, tokens: int) -> Outcome:
         values = cast(list[float], losses.tolist())
@@ -123,8 +148,8 @@ class Stepper:
         examples: Sequence[Example],
         batches: Sequence[list[int]],
         counts: Sequence[float],
-        *,
         learn: bool,
+        watch_loss: Callable[[Tensor], None],
     ) -> tuple[Tensor, Measures]:
         """Each micro-batch forward and backward in turn."""
         parts = torch.zeros(len(counts), dtype=torch.float64, device=self.model.device)
@@ -134,7 +159,9 @@ class Stepper:
             logps = self.forward([examples[index] for index in part])
             losses = self.losses(logps, counts, learn=learn) * bool(share)
             if learn:
-                self.weighed(losses).backward()
+                loss = self.weighed(losses)
+                watch_loss(loss)
+                loss.backward()
             parts += losses.detach()
             found = self._measures(logps).times(int(bool(share)))
             sums = found if sums is None else sums + found
@@ -147,8 +174,8 @@ class Stepper:
         examples: Sequence[Example],
         batches: Sequence[list[int]],
         counts: Sequence[float],
-        *,
         learn: bool,
+        watch_loss: Callable[[Tensor], None],
     ) -> tuple[Tensor, Measures]:
         """Score everything without gradient, differentiate the whole, then go back in parts."""
         device, dtype = self.model.device, self.model.log_prob_dtype
@@ -160,7 +187,9 @@ class Stepper:
         with torch.set_grad_enabled(learn):
             losses = self.losses(record, counts, learn=learn)
         if learn:
-            slopes = whole.slopes(self.weighed(losses), record)
+            loss = self.weighed(losses)
+            watch_loss(loss)
+            slopes = whole.slopes(loss, record)
             for part in processes.share(batches):
                 # What answers another prompt has no gradient: it is left out of this pass.
                 logps = self.forward([examples[index].matched() for index in part], again=True)
