@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from preftune.batching import fill
 from preftune.errors import ConfigError
+from preftune.evaluation.logps import summed_logps
 from preftune.evaluation.pairs import pair_change
 from preftune.evaluation.responses import Responses, distinct_bigrams
 from preftune.evaluation.results import Change, Comparison, PairChange, Sample
@@ -129,19 +129,7 @@ class _LogpsBoth:
         return pair_change(pairs, before, after, seed)
 
     def _sums(self, model: "LogProbModel", groups: Sequence[TokenGroup]) -> Floats:
-        """Shape (group, response): log p of each response, all groups having as many."""
-        from preftune.models.reference import score
-
-        sums = np.empty((len(groups), len(groups[0].responses)))
-        for part in fill([group.length for group in groups], self._budget):
-            rows = score(model, [groups[index] for index in part])
-            for index, arrays in zip(part, rows, strict=True):
-                masks = [response.trained for response in groups[index].responses]
-                sums[index] = [
-                    array.astype(np.float64)[mask].sum()
-                    for array, mask in zip(arrays, masks, strict=True)
-                ]
-        return sums
+        return summed_logps(model, groups, self._budget)
 
 
 def _change(before: Floats, after: Floats, seed: int) -> Change:
