@@ -8,9 +8,10 @@ import torch
 
 from preftune.batching import Sampler
 from preftune.errors import ConfigError, ResourceError
+from preftune.models import LogProbModel
 from preftune.models.cache import ReferenceCache, default_root
 from preftune.models.location import holds_model
-from preftune.models.precision import matmuls_in
+from preftune.models.precision import MatmulPrecision, matmuls_in
 from preftune.models.reference import score_reference
 from preftune.records import Silent, Watch
 from preftune.training.checkpoint import (
@@ -26,6 +27,7 @@ from preftune.training.interrupt import Interruption, interruptible
 from preftune.training.loop import Loop
 from preftune.training.lora import check_lora, result_of, sentences
 from preftune.training.metrics import read_metrics
+from preftune.training.one_batch import check_one_batch
 from preftune.training.optimizer import make_optimizer
 from preftune.training.prepare import Prepared
 from preftune.training.reference import live_reference
@@ -119,6 +121,7 @@ def _train(
         settings.optimizer.max_steps,
     )
     check_moves(settings, sampler.num_steps)
+    check_one_batch(settings, sampler, data.train)
     with folder.claimed(resolved):
         policy = shared.policy(settings)
         moving = settings.reference.every is not None
@@ -224,8 +227,7 @@ def _with_reference(
     if stepper.objective.reference == "none" or stepper.reference is not None:
         return [Example(group) for group in groups]
     model = stepper.model
-    conditions = f"{stepper.precision}-{model.device.type}-{model.layout}"
-    cache = ReferenceCache(default_root(), weights=weights, precision=conditions)
+    cache = reference_cache(model, stepper.precision, weights)
     with matmuls_in(stepper.precision, model.device):
         references = score_reference(
             model,
@@ -239,6 +241,14 @@ def _with_reference(
         return None
     scored = dict(zip(needed, references, strict=True))
     return [Example(group, scored.get(index)) for index, group in enumerate(groups)]
+
+
+def reference_cache(
+    model: LogProbModel, precision: MatmulPrecision, weights: str
+) -> ReferenceCache:
+    """The user's cache of what `model`, with the fingerprint `weights`, thinks of responses."""
+    conditions = f"{precision}-{model.device.type}-{model.layout}"
+    return ReferenceCache(default_root(), weights=weights, precision=conditions)
 
 
 def _resume(loop: Loop) -> Progress:
