@@ -18,6 +18,8 @@ from preftune.records import TokenGroup
 
 Array = NDArray[np.integer[Any]]
 
+TENSORS = ("ids", "positions", "predictor", "targets", "mask", "trained", "response", "group")
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -48,6 +50,8 @@ class Batch:
     """(token,) int64: the response token's id."""
     mask: Tensor
     """(token,) bool: trained."""
+    trained: Tensor
+    """(trained,) int64: the tokens of the mask, known beforehand: a device would be waited for."""
     response: Tensor
     """(token,) int64: the response a token belongs to."""
     group: Tensor
@@ -59,9 +63,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        names = ("ids", "positions", "predictor", "targets", "mask", "response", "group")
-        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in names}
-        judged = {name: one.to(device, non_blocking=True) for name, one in self.judgements.items()}
+        moved = {name: _moved(getattr(self, name), device) for name in TENSORS}
+        judged = {name: _moved(one, device) for name, one in self.judgements.items()}
         return replace(self, **moved, judgements=judged)
 
 
@@ -105,13 +108,15 @@ def pack(groups: Sequence[TokenGroup]) -> Batch:
             cursor += count
         segments.append(Segment((start, prompt_end), tuple(ranges)))
         start = cursor
+    joined = np.concatenate(mask) if mask else np.zeros(0, bool)
     return Batch(
         ids=_join(ids),
         positions=_join(positions),
         segments=tuple(segments),
         predictor=_join(predictor),
         targets=_join(targets),
-        mask=torch.from_numpy(np.concatenate(mask)) if mask else torch.zeros(0, dtype=torch.bool),
+        mask=torch.from_numpy(joined),
+        trained=torch.from_numpy(np.flatnonzero(joined)),
         response=torch.from_numpy(np.repeat(np.arange(len(lengths)), lengths)),
         group=torch.from_numpy(
             np.repeat(np.arange(len(groups)), [len(group.responses) for group in groups])
@@ -119,6 +124,13 @@ def pack(groups: Sequence[TokenGroup]) -> Batch:
         judgements=judgements_of(groups),
         sources=tuple(group.source for group in groups),
     )
+
+
+def _moved(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """Without waiting for a GPU: only from pinned memory is a copy really asynchronous."""
+    if torch.device(device).type == "cuda" and not tensor.is_cuda:
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def _join(parts: Sequence[Array]) -> Tensor:

@@ -5,7 +5,7 @@ keyword argument of the model's forward. Without one it is ordinary attention, s
 still generates and scores padded rows.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -17,42 +17,14 @@ from torch.nn.functional import dropout as drop
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from preftune.batching import Segment
+from preftune.models import varlen
+from preftune.models.packing import Packing
 
 PACKED = "preftune_packed"
 
 
 class CannotPackError(ValueError):
     """The model asks its attention for something that packed rows do not offer."""
-
-
-class Packing:
-    """How one row is cut into pieces, and the masks that all layers share."""
-
-    def __init__(self, segments: Sequence[Segment]) -> None:
-        self.sizes: list[int] = []
-        """Pieces of the row: for each group the prompt with response 1, then the others."""
-        self.groups: list[tuple[int, int]] = []
-        """(prompt length, number of pieces after the first) of each group."""
-        self._masks: dict[tuple[int, int, int | None, int, torch.device], Tensor] = {}
-        for segment in segments:
-            first, *later = [end - start for start, end in segment.responses] or [0]
-            prompt = segment.prompt[1] - segment.prompt[0]
-            kept = [size for size in later if size]
-            self.sizes += [prompt + first, *kept]
-            self.groups.append((prompt, len(kept)))
-
-    def mask(self, query: Tensor, keys: int, window: int | None, folds: int) -> Tensor:
-        """(folds * query, key) bool: the last query is the last key; distance below `window`."""
-        queries = query.shape[2]
-        known = (queries, keys, window, folds, query.device)
-        if known not in self._masks:
-            seen = torch.ones(queries, keys, dtype=torch.bool, device=query.device)
-            seen = seen.tril(keys - queries)
-            if window is not None:
-                seen = seen.triu(keys - queries - window + 1)
-            self._masks[known] = seen.repeat(folds, 1)
-        return self._masks[known]
 
 
 @dataclass(slots=True)
@@ -146,6 +118,16 @@ def packed_attention(
     if locality is not None:
         locality.reached = True
         locality.told |= {sliding_window} if sliding_window else set()
+    if softcap is None and not dropout and varlen.serves(query, value):
+        return varlen.attend(
+            query, key, value, packing, window=sliding_window, scaling=scaling
+        ), None
+    return _piece_by_piece(query, key, value, packing, rule), None
+
+
+def _piece_by_piece(
+    query: Tensor, key: Tensor, value: Tensor, packing: Packing, rule: "_Rule"
+) -> Tensor:
     # One split each: its backward is one concatenation, where slices would add whole rows.
     cut = [torch.split(row, packing.sizes, 2) for row in (query, key, value)]
     pieces = iter(zip(*cut, strict=True))
@@ -154,14 +136,14 @@ def packed_attention(
         queries, keys, values = next(pieces)
         outputs.append(rule.attend(queries, keys, values, packing))
         # Prompt keys that the window hides from all responses need not be read.
-        first = max(0, prompt - sliding_window + 1) if sliding_window else 0
+        first = max(0, prompt - rule.window + 1) if rule.window else 0
         prompt_keys, prompt_values = keys[:, :, first:prompt], values[:, :, first:prompt]
         for _ in range(later):
             queries, keys, values = next(pieces)
             keys = torch.cat([prompt_keys, keys], 2)
             values = torch.cat([prompt_values, values], 2)
             outputs.append(rule.attend(queries, keys, values, packing))
-    return torch.cat([output.transpose(1, 2) for output in outputs], 1), None
+    return torch.cat([output.transpose(1, 2) for output in outputs], 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from transformers import PreTrainedModel
 
 from preftune.batching import Batch
 from preftune.models.architecture import LogitRule, backbone, output_layer, takes
-from preftune.models.attention import Packing, packed_forward
+from preftune.models.attention import packed_forward
 from preftune.models.head import TokenStatistics, statistics_of_logits, token_statistics
+from preftune.models.packing import Packing
 from preftune.models.padded import padded_rows
 from preftune.models.vocabulary import LazyLogits
 
@@ -33,7 +34,7 @@ class Inputs:
 
 def packed_inputs(batch: Batch) -> Iterator[Inputs]:
     """One forward over the row as it is."""
-    tokens = batch.mask.nonzero().squeeze(1)
+    tokens = batch.trained
     column = batch.predictor[tokens]
     model = {
         "input_ids": batch.ids[None],

@@ -84,7 +84,7 @@ def diagnose(hidden: Tensor, logits: LazyLogits | Tensor, batch: Batch) -> Diagn
         logits: (token, vocab) what is made of them.
         batch: What was run.
     """
-    tokens = batch.mask.nonzero().squeeze(1)
+    tokens = batch.trained
     width = len(logits.weight) if isinstance(logits, LazyLogits) else logits.shape[1]
     dtype = wide_dtype(hidden)
     log_probs = torch.zeros(len(batch.mask), dtype=dtype, device=batch.ids.device)
