@@ -87,8 +87,7 @@ class OptimizerSettings(Settings):
     """AdamW, its schedule and the batch."""
 
     name: Literal["adamw", "adamw-8bit"] = "adamw"
-    """How the two moments are kept: in float32, or in 8 bits (arXiv:2110.02861; needs
-    `preftune[qlora]`)."""
+    """How the two moments are kept: in float32, or in 8 bits (arXiv:2110.02861)."""
     in_backward: bool = False
     """Update each weight as soon as its gradient is known, so that gradients are never all held.
     Needs steps of one micro-batch and `max_grad_norm: null`."""

@@ -11,10 +11,12 @@ def check_effects(settings: RunSettings, objective: BoundObjective) -> None:
     """Refuse options that would do nothing.
 
     Raises:
-        ConfigError: PT303, an idle option; PT301, an unknown conversion.
+        ConfigError: PT303, an idle option; PT311, two that can't be had together; PT301, an
+            unknown conversion.
     """
     data = settings.data
     _check_lora(settings)
+    _check_together(settings)
     if settings.reference.every is not None and objective.reference == "none":
         raise _idle(
             "reference.every",
@@ -55,6 +57,31 @@ def _check_lora(settings: RunSettings) -> None:
             "the sum of both is no model of 4 bits.",
             "leave lora.save out: the adapter is saved.",
         )
+
+
+def _check_together(settings: RunSettings) -> None:
+    optimizer = settings.optimizer
+    if optimizer.in_backward and optimizer.max_grad_norm is not None:
+        raise ConfigError(
+            "PT311",
+            f"gradients are clipped to a norm of {optimizer.max_grad_norm:g}.",
+            where="optimizer.in_backward",
+            why="clipping needs every gradient before the first weight moves.",
+            fix="set optimizer.max_grad_norm=null, or leave optimizer.in_backward out.",
+        )
+    if settings.weights == "bfloat16" and settings.precision == "float32":
+        raise not_wider()
+
+
+def not_wider() -> ConfigError:
+    """The refusal of bfloat16 weights under float32 matmuls."""
+    return ConfigError(
+        "PT311",
+        "the matmuls run in float32.",
+        where="weights",
+        why="bfloat16 weights are multiplied in bfloat16, whatever precision says.",
+        fix="set precision=bfloat16 too, or leave weights out.",
+    )
 
 
 def check_moves(settings: RunSettings, num_steps: int) -> None:

@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING, cast
 
+import torch
+
 from preftune.models.adapters import SharedReference, has_adapters
 from preftune.models.architecture import unwrap
 from preftune.training.checkpoint import Progress
 from preftune.training.loop import Loop
 from preftune.training.lora import Result, base_name, merge_as
+from preftune.training.masters import to_float32
 from preftune.training.metrics import MetricLog
 from preftune.training.save import round_to, save_adapter, save_model, saved_dtype
 from preftune.training.shared import Material
@@ -40,6 +43,8 @@ def finish(loop: Loop, progress: Progress, material: Material, saved: Result) ->
         loop.evaluate(log, progress)
     if has_adapters(policy.model):
         merge_as(policy, saved_dtype(origin))
+    if saved_dtype(origin) != torch.bfloat16:
+        to_float32(policy.model, loop.optimizer)  # the file has room for all their bits
     round_to(unwrap(policy.model), saved_dtype(origin))
     if not shared:
         loop.evaluate(log, progress)

@@ -8,6 +8,7 @@ from preftune.models.load import WeightDtype
 from preftune.models.precision import MatmulPrecision, choose_device, choose_precision
 from preftune.models.reference import fingerprint
 from preftune.training.config import RunSettings
+from preftune.training.effects import not_wider
 from preftune.training.lora import put_adapters
 
 
@@ -42,5 +43,11 @@ def load_policy(settings: RunSettings, *, trust_remote_code: bool = False) -> Po
 
 
 def weight_dtype(settings: RunSettings, precision: MatmulPrecision) -> WeightDtype:
-    """In which dtype the weights are kept in memory."""
+    """In which dtype the weights are kept in memory.
+
+    Raises:
+        ConfigError: bfloat16 where the matmuls, as this machine chose them, are float32 (PT311).
+    """
+    if settings.weights == "bfloat16" and precision == "float32":
+        raise not_wider()
     return precision if settings.weights == "auto" else settings.weights
