@@ -4,6 +4,12 @@ import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+)
 from torch.nn.functional import logsigmoid, softplus
 
 from preftune.models import LogProbModel, load_model, load_tokenizer
@@ -294,3 +300,23 @@ def test_logsigmoid_is_what_the_table_means():
     """The table's softplus(-z) and the code's -logsigmoid(z)."""
     z = torch.linspace(-50, 50, 101, dtype=torch.float64)
     torch.testing.assert_close(softplus(-z, threshold=1000), -logsigmoid(z))
+
+
+WAITS = {"beta_dpo", "ld_dpo"}
+"""Objectives that ask the device for a number once a step: how many tokens, which pairs."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_step_never_waits_for_the_device(name, start, prepared):
+    """Trap 24: tensors without data run through it; asking one for its data is an error."""
+    stepper, examples = stepper_for(start, name, prepared(name))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        try:
+            parts, sums = stepper.add_up(examples[:4])
+        except (DataDependentOutputException, DynamicOutputShapeException) as wait:
+            assert name in WAITS, str(wait)
+        else:
+            assert name not in WAITS
+            assert isinstance(parts, FakeTensor)
+            assert isinstance(sums.sums, FakeTensor)

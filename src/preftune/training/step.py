@@ -83,14 +83,16 @@ class Stepper:
             examples: The step's.
             watch_loss: Told of every loss () just before its backward pass.
         """
-        outcome = self._run(examples, learn=True, watch_loss=watch_loss)
+        parts, sums = self.add_up(examples, watch_loss=watch_loss)
+        outcome = self._outcome(parts, sums, examples)
         processes.add_up_gradients(self.model)
         return outcome
 
     def evaluate(self, examples: Sequence[Example]) -> Outcome:
         """The same figures without gradient, and without a trace in `states`."""
         with torch.no_grad():
-            return self._run(examples, learn=False)
+            parts, sums = self.add_up(examples, learn=False)
+        return self._outcome(parts, sums, examples)
 
     def kept(self) -> tuple[dict[str, float], ...]:
         """`states` as numbers, for a checkpoint."""
@@ -115,27 +117,33 @@ class Stepper:
             batches = [sorted(part) for part in batches]
         return batches
 
-    def _run(
+    def add_up(
         self,
         examples: Sequence[Example],
         *,
-        learn: bool,
+        learn: bool = True,
         watch_loss: Callable[[Tensor], None] = _unwatched,
-    ) -> Outcome:
+    ) -> tuple[Tensor, Measures]:
+        """(part,) losses and what is measured, still on the device: nothing has waited for it.
+
+        Args:
+            examples: The step's.
+            learn: Add up the gradient, and move on what the objective keeps from step to step.
+            watch_loss: Told of every loss () just before its backward pass.
+        """
         counts = denominators(self.objective, [example.group for example in examples])
         batches = self._batches(examples)
         if self._needs_two_passes(batches):
-            parts, sums = self._in_two_passes(examples, batches, counts, learn, watch_loss)
-        else:
-            parts, sums = self._in_one_pass(examples, batches, counts, learn, watch_loss)
-        return self._outcome(parts, sums, sum(example.group.length for example in examples))
+            return self._in_two_passes(examples, batches, counts, learn, watch_loss)
+        return self._in_one_pass(examples, batches, counts, learn, watch_loss)
 
-    def _outcome(self, losses: Tensor, sums: Measures, tokens: int) -> Outcome:
+    def _outcome(self, losses: Tensor, sums: Measures, examples: Sequence[Example]) -> Outcome:
         values = cast(list[float], losses.tolist())
         parts = list(zip(self.objective.parts, values, strict=True))
         means = sums.means()
         if len(parts) > 1:
             means |= {f"loss_{part.objective.name}": value for part, value in parts}
+        tokens = sum(example.group.length for example in examples)
         return Outcome(sum(part.weight * value for part, value in parts), means, tokens)
 
     def _needs_two_passes(self, batches: Sequence[Sequence[int]]) -> bool:
