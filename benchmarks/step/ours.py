@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.step.contestant import LEARNING_RATE, RANK, Conditions, Contestant
 from benchmarks.step.data import Pair
@@ -32,7 +31,6 @@ def run(
 
     peak = Peak(conditions.device)
     settings = _settings(contestant, conditions)
-    torch.manual_seed(SEED)
     policy = load_policy(settings)
     model, reference = policy.model, None
     if contestant.rung:
@@ -66,7 +64,7 @@ def _settings(contestant: Contestant, conditions: Conditions) -> Any:
         "out": "not written",
     }
     if conditions.lora:
-        given["lora"] = {"rank": RANK}
+        given |= {"lora": {"rank": RANK}, "seed": SEED}
     return resolve(None, {**given, **contestant.settings}).settings
 
 

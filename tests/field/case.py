@@ -41,6 +41,8 @@ class Case:
     tokens_per_batch: int = 10**6
     theirs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """TRL's settings."""
+    adapters: bool = False
+    """Whether only adapters are trained, those of `trl_runs.ADAPTERS`."""
     slow: bool = False
 
     def data(self, given: list[Row] | None = None) -> list[Any]:

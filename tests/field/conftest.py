@@ -10,7 +10,7 @@ import torch
 
 from tests.field.case import Case
 from tests.field.rows import Row
-from tests.field.trl_runs import TrlRun, run_trl
+from tests.field.trl_runs import ADAPTERS, TrlRun, run_trl
 
 
 class Theirs(Protocol):
@@ -24,7 +24,7 @@ def theirs(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Theirs
 
     def run(case: Case, given: list[Row] | None = None) -> TrlRun:
         rows = case.data(given)
-        key = repr((case.trainer, case.lr, case.accumulate, case.theirs, rows))
+        key = repr((case.trainer, case.lr, case.accumulate, case.adapters, case.theirs, rows))
         if key not in made:
             out = tmp_path_factory.mktemp("trl")
             with pytest.MonkeyPatch.context() as patch:
@@ -36,6 +36,7 @@ def theirs(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Theirs
                     rows,
                     lr=case.lr,
                     accumulate=case.accumulate,
+                    adapters=ADAPTERS if case.adapters else None,
                     **case.theirs,
                 )
         return made[key]

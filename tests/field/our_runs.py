@@ -12,13 +12,14 @@ import torch
 from transformers import PreTrainedModel
 
 from preftune.models import LogProbModel, load_model
+from preftune.models.adapters import add_adapters
 from preftune.models.reference import score
 from preftune.objectives.bound import BoundObjective
 from preftune.training.reference import live_reference, move
 from preftune.training.step import Example, Stepper
 from preftune.training.update import update
 from tests.field.rows import STEPS
-from tests.field.trl_runs import Curve, Groups, Step
+from tests.field.trl_runs import Adapters, Curve, Groups, Step
 
 RELATIVE = 1e-4
 
@@ -32,6 +33,7 @@ def run_ours(
     updates: int = STEPS,
     tokens_per_batch: int = 10**6,
     moving: tuple[int, float] | None = None,
+    adapters: Adapters | None = None,
 ) -> Curve:
     """Plain SGD on the same tokens in the same order.
 
@@ -43,8 +45,14 @@ def run_ours(
         updates: Number of steps.
         tokens_per_batch: How preftune cuts a step itself: that changes nothing but rounding.
         moving: The reference takes a share of the policy after every so many steps.
+        adapters: What is trained instead of all weights.
     """
-    model = LogProbModel(deepcopy(_start(folder)))
+    start = deepcopy(_start(folder))
+    model = LogProbModel(
+        start
+        if adapters is None
+        else add_adapters(start, rank=adapters.rank, alpha=adapters.alpha, seed=adapters.seed)
+    )
     whole = [[group for part in step for group in part] for step in steps[:updates]]
     reference = live_reference(model, objective, moving=moving is not None)
     examples = [_examples(model, groups, objective) for groups in whole]

@@ -17,6 +17,29 @@ Step = Sequence[Groups]
 
 
 @dataclass(frozen=True)
+class Adapters:
+    """Low-rank ones in all linear layers but the output layer."""
+
+    rank: int = 4
+    alpha: float = 8.0
+    seed: int = 42
+    """TRL's own default: both draw the same A."""
+
+    def settings(self) -> Any:
+        from peft import LoraConfig
+
+        return LoraConfig(
+            r=self.rank,
+            lora_alpha=self.alpha,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
+
+
+ADAPTERS = Adapters()
+
+
+@dataclass(frozen=True)
 class Curve:
     """Loss and gradient norm of every optimiser step, before its update."""
 
@@ -50,6 +73,7 @@ def run_trl(
     *,
     lr: float,
     accumulate: int = 1,
+    adapters: Adapters | None = None,
     **settings: Any,
 ) -> TrlRun:
     """Twenty steps of plain SGD in float32, without dropout, clipping, warm-up or shuffling.
@@ -61,6 +85,7 @@ def run_trl(
         rows: One pass over the data.
         lr: Constant learning rate.
         accumulate: Micro-batches of an optimiser step; together they hold `BATCH` rows.
+        adapters: What is trained instead of all weights.
         settings: The rest of the trainer's configuration.
     """
     from datasets import Dataset
@@ -88,7 +113,12 @@ def run_trl(
         gradient_checkpointing=False,
         **settings,
     )
-    running = make_trainer(str(folder), args=config, train_dataset=Dataset.from_list(list(rows)))
+    running = make_trainer(
+        str(folder),
+        args=config,
+        train_dataset=Dataset.from_list(list(rows)),
+        peft_config=None if adapters is None else adapters.settings(),
+    )
     running.train()
     logged = [entry for entry in running.state.log_history if "loss" in entry]
     assert len(logged) == STEPS
