@@ -1,4 +1,5 @@
 import numpy as np
+import peft
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -177,7 +178,6 @@ def test_logps_takes_a_plain_model_and_keeps_the_gradient():
 # peft 0.21 asks transformers 5.23 for a name that it deprecates; delete when peft has followed.
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_adapters_of_peft_are_trained_and_nothing_else():
-    peft = pytest.importorskip("peft")
     groups = random_groups([2, 3])
     settings = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     torch.manual_seed(0)
