@@ -33,7 +33,7 @@ def test_each_combination_is_a_run_with_its_own_settings():
     assert found[-1].settings.optimizer.lr == 5e-7
     assert found[-1].settings.seed == 1
     assert found[-1].settings.out == root / "beta=0.3,lr=5e-7,seed=1"
-    assert found[-1].setting == {"objective.beta": 0.3, "optimizer.lr": 5e-7}
+    assert found[-1].setting == "beta=0.3,lr=5e-7"
 
 
 def test_the_folder_is_beside_the_one_that_the_run_file_names(tmp_path):

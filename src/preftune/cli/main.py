@@ -16,6 +16,7 @@ from preftune.cli.demo import demo
 from preftune.cli.explain import explain
 from preftune.cli.objectives import objectives
 from preftune.cli.show import show
+from preftune.cli.sweep import sweep
 from preftune.cli.train import train
 from preftune.errors import PreftuneError
 
@@ -34,8 +35,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich alone would take a third of the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, check, show, train, explain):
-    app.command(no_args_is_help=command in {check, show, train})(command)
+for command in (demo, check, show, train, sweep, explain):
+    app.command(no_args_is_help=command in {check, show, train, sweep})(command)
 app.add_typer(objectives, name="objectives")
 
 

@@ -1,60 +1,41 @@
 """`preftune train`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from preftune.cli.options import AsJson, Columns, TrustRemoteCode, parse_map
-
-FLAGS = {
-    "model": "--model",
-    "data.train": "--data",
-    "objective.name": "--objective",
-    "out": "--out",
-    "seed": "--seed",
-    "optimizer.max_steps": "--max-steps",
-    "data.map": "--map",
-    "data.bad_rows": "--bad-rows",
-    "data.convert": "--convert",
-}
-"""Key of the run file → the flag that sets it."""
+from preftune.cli.options import AsJson, Columns, TrustRemoteCode
+from preftune.cli.run_options import (
+    FLAGS,
+    BadRows,
+    Convert,
+    Data,
+    MaxSteps,
+    Model,
+    Objective,
+    RunFile,
+    Seed,
+    Sets,
+    by_key,
+)
 
 
 def train(
-    run_file: Annotated[
-        Path | None, typer.Argument(metavar="[RUN.yaml]", help="Run file; flags win over it.")
-    ] = None,
+    run_file: RunFile = None,
     *,
-    model: Annotated[
-        str | None, typer.Option(help="Folder, hub name or the folder of an earlier run.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="JSONL(.gz), JSON, Parquet, CSV, dataset folder, hub name.")
-    ] = None,
-    objective: Annotated[
-        str | None, typer.Option(help="Such as dpo; `preftune objectives ls` lists them.")
-    ] = None,
+    model: Model = None,
+    data: Data = None,
+    objective: Objective = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder; by default runs/MODEL-OBJECTIVE.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the split and the order.")] = None,
-    max_steps: Annotated[
-        int | None, typer.Option(help="Optimiser steps; by default one epoch.")
-    ] = None,
+    seed: Seed = None,
+    max_steps: MaxSteps = None,
     columns: Columns = None,
-    bad_rows: Annotated[str | None, typer.Option(help="error (default) or skip.")] = None,
-    convert: Annotated[
-        str | None,
-        typer.Option(
-            help="Make pairs of ratings or rankings (best-versus-worst, best-versus-random, "
-            "all-pairs), one judgement of several of a pair (majority), thumbs of pairs (thumbs), "
-            "rankings of ratings (ranks)."
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any key: --set optimizer.lr=5e-7.")
-    ] = None,
+    bad_rows: BadRows = None,
+    convert: Convert = None,
+    settings: Sets = None,
     as_json: AsJson = False,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
@@ -70,11 +51,17 @@ def train(
     """
     from preftune.training.runfile import resolve
 
-    mapping = parse_map(columns) or None
-    values = (model, data, objective, out, seed, max_steps, mapping, bad_rows, convert)
-    given: dict[str, Any] = {
-        key: value for key, value in zip(FLAGS, values, strict=True) if value is not None
-    }
+    given = by_key(
+        columns,
+        model=model,
+        data=data,
+        objective=objective,
+        out=out,
+        seed=seed,
+        max_steps=max_steps,
+        bad_rows=bad_rows,
+        convert=convert,
+    )
     resolved = resolve(run_file, given, settings or (), flags=FLAGS)
 
     from preftune.cli.console import terminal_watch

@@ -36,6 +36,8 @@ class Combination:
 
     name: str
     """Readable, unique in its grid, and safe as a folder: `beta=0.1,name=dpo`."""
+    setting: str
+    """The name without the seed: combinations that share it are repetitions of each other."""
     values: Mapping[str, Any]
 
 
@@ -85,9 +87,14 @@ def combinations(axes: Sequence[Axis]) -> list[Combination]:
     texts = [_distinct([written(value) for value in axis.values]) for axis in axes]
     found: list[Combination] = []
     for chosen in product(*(range(len(axis.values)) for axis in axes)):
-        parts = [f"{word}={row[at]}" for word, row, at in zip(shown, texts, chosen, strict=True)]
+        parts = {
+            axis.key: f"{word}={row[at]}"
+            for axis, word, row, at in zip(axes, shown, texts, chosen, strict=True)
+        }
+        others = [part for key, part in parts.items() if key != "seed"] or ["all seeds"]
         values = {axis.key: axis.values[at] for axis, at in zip(axes, chosen, strict=True)}
-        found.append(Combination(_cut(",".join(parts), LONGEST_NAME), values))
+        name, setting = (",".join(those) for those in (parts.values(), others))
+        found.append(Combination(_cut(name, LONGEST_NAME), _cut(setting, LONGEST_NAME), values))
     return found
 
 

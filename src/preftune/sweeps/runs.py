@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ class Run:
     """One combination as a run of its own."""
 
     name: str
+    setting: str
+    """Its name without the seed: runs that share it are repetitions of each other."""
     values: Mapping[str, Any]
     """Key → value: what sets it apart from the other runs."""
     resolved: Resolved
@@ -29,11 +31,6 @@ class Run:
     def settings(self) -> RunSettings:
         """Its whole configuration."""
         return self.resolved.settings
-
-    @property
-    def setting(self) -> dict[str, Any]:
-        """Its values but for the seed: runs that share them are repetitions of each other."""
-        return {key: value for key, value in self.values.items() if key != "seed"}
 
 
 def resolve_runs(
@@ -71,7 +68,7 @@ def resolve_runs(
         except ConfigError as error:
             faults.append((one.name, error))
             continue
-        runs.append(Run(one.name, one.values, resolved))
+        runs.append(Run(one.name, one.setting, one.values, resolved))
     if faults:
         raise _explain(faults, len(faults) + len(runs), axes)
     _check_effects(axes, runs)
@@ -166,7 +163,7 @@ def _placed(run: Run, root: Path) -> Run:
     """The run in its folder below `root`."""
     settings = run.settings.model_copy(update={"out": root / run.name})
     origins = {**run.resolved.origins, "out": "--out"}
-    return Run(run.name, run.values, Resolved(settings, origins))
+    return replace(run, resolved=Resolved(settings, origins))
 
 
 def _idle(problem: str, where: str, fix: str) -> ConfigError:

@@ -19,6 +19,7 @@ from preftune.training.checkpoint import (
     check_space,
     latest_checkpoint,
 )
+from preftune.training.config import RunSettings
 from preftune.training.density import match_prompts
 from preftune.training.effects import check_moves
 from preftune.training.finish import finish
@@ -81,7 +82,7 @@ def train(
     watch = watch or Silent()
     folder = RunFolder(resolved.settings.out)
     folder.check(resolved)
-    finished = _finished(folder)
+    finished = finished_result(folder)
     if finished is not None:
         watch.say(f"{folder.root}: this run is finished; nothing is left to do.")
         return finished
@@ -113,13 +114,7 @@ def _train(
     material = shared.material(settings, objective, watch)
     data = material.data
     torch.manual_seed(settings.seed)
-    sampler = Sampler(
-        len(data.train),
-        settings.optimizer.pairs_per_step,
-        settings.optimizer.epochs,
-        settings.seed,
-        settings.optimizer.max_steps,
-    )
+    sampler = sampler_of(settings, data)
     check_moves(settings, sampler.num_steps)
     check_one_batch(settings, sampler, data.train)
     with folder.claimed(resolved):
@@ -165,7 +160,18 @@ def _train(
         return _result(folder, progress.step, sampler.num_steps, wish)
 
 
-def _finished(folder: RunFolder) -> TrainResult | None:
+def sampler_of(settings: RunSettings, data: Prepared) -> Sampler:
+    """Which groups each optimiser step of the run sees."""
+    return Sampler(
+        len(data.train),
+        settings.optimizer.pairs_per_step,
+        settings.optimizer.epochs,
+        settings.seed,
+        settings.optimizer.max_steps,
+    )
+
+
+def finished_result(folder: RunFolder) -> TrainResult | None:
     """The result of a run that is over; none if there is still something to do."""
     if not holds_model(folder.model):
         return None
