@@ -18,7 +18,7 @@ import yaml
 
 from benchmarks.step.data import FILES
 from benchmarks.step.growth import plot
-from benchmarks.step.plan import Options, jobs
+from benchmarks.step.plan import Document, Options, jobs
 from benchmarks.step.shapes import SHAPES
 from benchmarks.step.tables import markdown, write
 from benchmarks.step.workplace import Workplace
@@ -32,16 +32,17 @@ def main() -> None:
     files = dict(FILES)
     if options.data not in files:
         files = {options.data: Path(options.data)}
+
+    def keep(document: Document) -> None:
+        if arguments.json:
+            arguments.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        if arguments.markdown:
+            write(markdown(document), arguments.markdown, options.data)
+        if arguments.plot and document["growth"]:
+            plot(document["growth"], arguments.plot)
+
     with tempfile.TemporaryDirectory() as folder:
-        document = jobs(options, Workplace(Path(folder), files))
-    text = markdown(document)
-    print(text)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    if arguments.markdown:
-        write(text, arguments.markdown, options.data)
-    if arguments.plot and document["growth"]:
-        plot(document["growth"], arguments.plot)
+        print(markdown(jobs(options, Workplace(Path(folder), files), keep)))
 
 
 ASKED = ("against", "ablations", "head", "growth", "all", "quick")

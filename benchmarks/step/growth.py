@@ -73,12 +73,11 @@ SMALLEST = (Point("pairs in a step", 1, SHAPES["toy"], made(1, 8, 8, SHAPES["toy
 
 def growth(
     workplace: Workplace, dtype: Any, threads: int, *, rounds: int, points: Sequence[Point]
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """For every point the seconds a pair, of preftune and of TRL at its best.
 
     All rows of a point are of one length, so TRL pads nothing: what differs is prompts and head.
     """
-    found: list[dict[str, Any]] = []
     for point in points:
         conditions = Conditions(workplace.model(point.shape), dtype, threads)
         pair = [BEST, PREFTUNE]
@@ -86,8 +85,7 @@ def growth(
         row: dict[str, Any] = {"axis": point.axis, "value": point.value}
         if isinstance(result, Comparison):
             theirs, ours = (1 / one.pairs_per_second for one in result.measured)
-            found.append({**row, "trl": theirs, "preftune": ours})
-    return found
+            yield {**row, "trl": theirs, "preftune": ours}
 
 
 def plot(points: Sequence[dict[str, Any]], file: Path) -> None:

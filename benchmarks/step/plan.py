@@ -2,13 +2,12 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from benchmarks.step.compare import as_json, compare
 from benchmarks.step.contestant import (
-    BEST,
     DEFAULTS,
     MALLOC,
     PREFTUNE,
@@ -28,6 +27,7 @@ from benchmarks.step.shapes import SHAPES, Shape
 from benchmarks.step.workplace import Workplace
 
 Document = dict[str, Any]
+Keep = Callable[[Document], None]
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,17 @@ class Options:
 
 
 class Bench:
-    """Runs jobs and keeps what they measured."""
+    """Runs jobs and keeps what they measured.
 
-    def __init__(self, options: Options, workplace: Workplace) -> None:
-        self.options = options
+    Args:
+        options: Of the command line.
+        workplace: Where models are.
+        keep: Told of the document after each measurement: an interruption loses nothing.
+    """
+
+    def __init__(self, options: Options, workplace: Workplace, keep: Keep) -> None:
         self.workplace = workplace
+        self._write = keep
         self.document: Document = {
             "command": "python -m benchmarks.step " + " ".join(sys.argv[1:]),
             "machine": machine(options.threads),
@@ -107,20 +113,22 @@ class Bench:
         """Fused and plain."""
         self._say(options, "the head alone")
         vocabulary = SHAPES[options.shape if options.quick else "vocabulary"].vocabulary
-        self.document["head"] += head_alone(
+        for row in head_alone(
             options.dtype, options.threads, rounds=options.rounds, vocabulary=vocabulary
-        )
+        ):
+            self._keep("head", row)
 
     def grow(self, options: Options) -> None:
         """Every axis, from a small model and HH's lengths."""
         self._say(options, "growth")
-        self.document["growth"] += growth(
+        for row in growth(
             self.workplace,
             options.dtype,
             options.threads,
             rounds=options.rounds,
             points=SMALLEST if options.quick else POINTS,
-        )
+        ):
+            self._keep("growth", row)
 
     def _schedule(self, options: Options) -> tuple[Shape, list[list[Pair]]]:
         shape = SHAPES[options.shape]
@@ -156,20 +164,21 @@ class Bench:
 
     def _keep(self, table: str, found: Mapping[str, Any]) -> None:
         self.document[table].append(found)
+        self._write(self.document)
 
     def _say(self, options: Options, name: str) -> None:
         kind = f"{options.shape} {options.data} {options.dtype}{' LoRA' * options.lora}"
         print(f"{time.strftime('%H:%M:%S')} {kind}: {name} …", file=sys.stderr, flush=True)
 
 
-def jobs(options: Options, workplace: Workplace) -> Document:
+def jobs(options: Options, workplace: Workplace, keep: Keep) -> Document:
     """What the flags ask for."""
-    bench = Bench(options, workplace)
+    bench = Bench(options, workplace, keep)
     for job, rivals in _comparisons(options):
         bench.compare(job, *rivals)
     everything = options.all or options.quick
     if options.ablations or everything:
-        bench.climb(options)
+        bench.climb(replace(options, rounds=1) if options.all else options)
     if options.head or everything:
         bench.heads(options)
     if options.growth or everything:
@@ -182,11 +191,12 @@ def _comparisons(options: Options) -> Iterator[tuple[Options, tuple[Contestant, 
         yield options, (SORTED,)
         yield replace(options, lora=True), (DEFAULTS,)
     elif options.all:
+        fewer = replace(options, rounds=max(1, options.rounds - 1))
         yield options, RIVALS
-        yield replace(options, malloc_threshold=True), (SORTED,)
-        yield replace(options, lora=True), (DEFAULTS, SORTED)
+        yield replace(fewer, malloc_threshold=True), (SORTED,)
+        yield replace(fewer, lora=True), (DEFAULTS, SORTED)
+        yield replace(fewer, shape="vocabulary"), (DEFAULTS, SORTED)
         yield replace(options, shape="20M"), RIVALS
-        yield replace(options, shape="vocabulary"), (DEFAULTS, BEST)
         yield replace(options, dtype="bfloat16", rounds=1), (DEFAULTS,)
     elif options.against:
         yield options, tuple(on_gpu()) if options.device == "cuda" else RIVALS
