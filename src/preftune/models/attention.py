@@ -68,6 +68,7 @@ def _mask(*args: Any, **settings: Any) -> Tensor | None:
     return None
 
 
+@torch.compiler.disable
 def packed_attention(
     module: torch.nn.Module,
     query: Tensor,

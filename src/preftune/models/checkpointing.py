@@ -1,6 +1,6 @@
 """Activation checkpointing: a layer keeps its input alone and runs again in the backward pass."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import MethodType
 from typing import Any, cast
@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint  # pyright: ignore[reportUnknownVariableType]
+from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from preftune.errors import ConfigError
@@ -34,7 +35,7 @@ def checkpoint_layers(model: nn.Module) -> None:
         Chen et al. 2016, arXiv:1604.06174.
     """
     inner = unwrap(model)
-    layers = list(_outermost_layers(backbone(inner)))
+    layers = layers_of(inner)
     if not layers:
         raise ConfigError(
             "PT405",
@@ -44,7 +45,13 @@ def checkpoint_layers(model: nn.Module) -> None:
             fix="set checkpoint_activations=false, and tokens_per_batch smaller to save memory.",
         )
     for layer in layers:
-        cast(Any, layer).forward = MethodType(_checkpointed, layer)
+        forward = partial(_checkpointed, cast(MethodType, layer.forward).__func__)
+        cast(Any, layer).forward = MethodType(forward, layer)
+
+
+def layers_of(model: PreTrainedModel) -> list[nn.Module]:
+    """The layers of the backbone that can be computed again, in order."""
+    return list(_outermost_layers(backbone(model)))
 
 
 def _outermost_layers(module: nn.Module) -> Iterator[GradientCheckpointingLayer]:
@@ -55,8 +62,10 @@ def _outermost_layers(module: nn.Module) -> Iterator[GradientCheckpointingLayer]
             yield from _outermost_layers(child)
 
 
-def _checkpointed(layer: GradientCheckpointingLayer, *args: Any, **settings: Any) -> Any:
-    run = partial(type(layer).forward, layer)
+def _checkpointed(
+    forward: Callable[..., Any], layer: nn.Module, *args: Any, **settings: Any
+) -> Any:
+    run = partial(forward, layer)
     if not torch.is_grad_enabled():
         return run(*args, **settings)
     # Nothing in a layer is random: dropout is switched off wherever models are scored.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from preftune.models import LogProbModel, load_model
 from preftune.models.checkpointing import checkpoint_layers
+from preftune.models.compiling import compile_layers
 from preftune.models.load import WeightDtype
 from preftune.models.precision import MatmulPrecision, choose_device, choose_precision
 from preftune.models.reference import fingerprint
@@ -37,6 +38,8 @@ def load_policy(settings: RunSettings, *, trust_remote_code: bool = False) -> Po
     )
     start = fingerprint(model)
     policy = LogProbModel(put_adapters(model, settings)).to(choose_device())
+    if settings.compile_layers:
+        compile_layers(policy.model)
     if settings.checkpoint_activations is True:
         checkpoint_layers(policy.model)
     return Policy(policy, start, precision)
