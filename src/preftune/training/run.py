@@ -80,6 +80,7 @@ def train(
         ConfigError, DataError, ResourceError, RunError: see `preftune.errors`.
     """
     watch = watch or Silent()
+    flush_denormals()
     folder = RunFolder(resolved.settings.out)
     folder.check(resolved)
     finished = finished_result(folder)
