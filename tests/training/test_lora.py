@@ -272,7 +272,9 @@ def test_a_target_that_is_no_layer_is_refused_before_data_is_read(tiny_model, tm
 def test_adapters_have_a_learning_rate_of_their_own():
     given = {"model": "m", "data": "pairs.jsonl", "objective": "dpo"}
     full, lora = resolve(None, given), resolve(None, given, ["lora.rank=8"])
-    assert lora.settings.optimizer.lr == 10 * full.settings.optimizer.lr
+    assert (full.settings.optimizer.lr, lora.settings.optimizer.lr) == (1e-6, 1e-5)
+    assert lora.settings.lora.alpha == 16
+    assert resolve(None, given, ["lora.alpha=5"]).settings.lora.alpha == 5
     assert "LoRA Without Regret" in write_run_file(lora)
     assert "LoRA Without Regret" not in write_run_file(full)
     named = resolve(None, given, ["lora.rank=8", "optimizer.lr=3e-4"])

@@ -92,7 +92,11 @@ def _fill_in(settings: RunSettings) -> RunSettings:
             {**chosen, "weight": part.weight}
             for chosen, part in zip(whole, bound.parts, strict=True)
         ]
-    lr = settings.optimizer.lr or bound.learning_rate * (1 if settings.lora is None else LORA_LR)
+    lr, lora = settings.optimizer.lr or bound.learning_rate, settings.lora
+    if lora is not None:
+        if settings.optimizer.lr is None:
+            lr = float(f"{LORA_LR * lr:.12g}")
+        lora = lora.model_copy(update={"alpha": lora.alpha or 2.0 * lora.rank})
     reference = settings.reference
     if reference.every is not None and reference.mix is None:
         reference = reference.model_copy(update={"mix": 1.0})
@@ -100,6 +104,7 @@ def _fill_in(settings: RunSettings) -> RunSettings:
         update={
             "objective": objective,
             "reference": reference,
+            "lora": lora,
             "optimizer": settings.optimizer.model_copy(update={"lr": lr}),
         }
     )
