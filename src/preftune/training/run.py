@@ -11,7 +11,7 @@ from preftune.errors import ConfigError, ResourceError
 from preftune.models import LogProbModel
 from preftune.models.cache import ReferenceCache, default_root
 from preftune.models.location import holds_model
-from preftune.models.precision import MatmulPrecision, matmuls_in
+from preftune.models.precision import MatmulPrecision, flush_denormals, matmuls_in
 from preftune.models.reference import score_reference
 from preftune.records import Silent, Watch
 from preftune.training.checkpoint import (
