@@ -135,7 +135,8 @@ def signed(estimate: Estimate) -> str:
     >>> signed(Estimate(0.012, -0.034, 0.058, 100))
     '+0.01 [-0.03, +0.06]'
     """
-    value, low, high = (f"{one:+.2f}" for one in (estimate.value, estimate.low, estimate.high))
+    rounded = (round(one, 2) + 0.0 for one in (estimate.value, estimate.low, estimate.high))
+    value, low, high = (f"{one:+.2f}" for one in rounded)  # never -0.00
     return f"{value} [{low}, {high}]"
 
 
@@ -146,7 +147,7 @@ def _cell(figures: Figures, field: str) -> str:
 
 def _fate(one: "Outcome") -> str:
     if one.state == "failed":
-        return f"failed: {one.error}"
+        return f"failed: {(one.error or '').partition(';')[0]}"
     seen = one.held_out.get("accuracy")
     told = f", held-out accuracy {seen:.2f} then" if seen is not None else ""
     return f"stopped at step {one.steps:,} of {one.num_steps:,}{told}"
