@@ -19,7 +19,8 @@ WAYS = {
     "bfloat16": SIXTEEN,
     "8-bit": EIGHT,
     "in backward": INSIDE,
-    "all": SIXTEEN | EIGHT | INSIDE,
+    "all": SIXTEEN | EIGHT | INSIDE | {"checkpoint_activations": True},
+    "adapters": SIXTEEN | INSIDE | {"lora.rank": 4, "lora.save": "merged", "optimizer.lr": 1e-2},
 }
 
 

@@ -12,7 +12,7 @@ def sum_gradients_of(model: nn.Module, *, num_batches: int) -> None:
 
     Each micro-batch's gradient is a bfloat16 number by its making. A sum of many in bfloat16 would
     lose all that is below 1/256 of it; in float32 it is exact to the last bits. The gradient of one
-    micro-batch is that sum already: it stays in bfloat16, half as large and the same number.
+    micro-batch needs no sum: it stays in bfloat16, in half the memory, rounded once.
 
     Args:
         model: Its gradients must be none now.
