@@ -10,8 +10,9 @@ from preftune.batching import pack
 from preftune.errors import ConfigError
 from preftune.errors.extras import require_extra
 from preftune.models import LogProbModel, load_model
-from preftune.models.adapters import SharedReference, add_adapters, linear_layers
+from preftune.models.adapters import add_adapters, linear_layers
 from preftune.models.reference import fingerprint
+from preftune.models.shared_reference import SharedReference
 from tests.models.plain import plain_log_probs
 from tests.models.test_adapters import shake
 from tests.models.tiny import random_groups

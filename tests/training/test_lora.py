@@ -16,8 +16,8 @@ from preftune.batching import pack
 from preftune.errors import ConfigError
 from preftune.generation import generate
 from preftune.models import LogProbModel, load_model, load_tokenizer
-from preftune.models.adapters import SharedReference
 from preftune.models.reference import fingerprint
+from preftune.models.shared_reference import SharedReference
 from preftune.objectives.binding import bind
 from preftune.records import Relation, Silent, TokenGroup
 from preftune.training.checkpoint import checkpoint_bytes

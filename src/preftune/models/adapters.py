@@ -1,4 +1,4 @@
-"""Low-rank adapters: what is trained beside frozen weights, and the model below them.
+"""Low-rank adapters: what is trained beside frozen weights.
 
 An adapter adds `alpha / rank * B A` to the weight of a linear layer; B starts at 0, so that the
 policy starts as the very model that it adapts (LoRA, arXiv:2106.09685). DoRA also learns the length
@@ -12,16 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import Parameter
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from preftune.batching import Batch
 from preftune.errors import ConfigError
 from preftune.models.quiet import quiet
-from preftune.models.root import LogProbModel
-from preftune.models.vocabulary import LazyLogits
-from preftune.objectives import LogProbs
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -29,8 +24,7 @@ if TYPE_CHECKING:
 Targets = Sequence[str] | Literal["all-linear"]
 
 TRAINED = "default"
-FROZEN = "reference"
-"""Names of the adapters that are trained, and of those of a reference that moves."""
+"""peft's name of the adapters that are trained."""
 
 
 def add_adapters(
@@ -77,10 +71,12 @@ def add_adapters(
         lora_dropout=0.0,
     )
     try:
-        with quiet(), _drawing_from(seed):
+        with quiet(), drawing_from(seed):
             adapted = peft.get_peft_model(model, settings)
     except ValueError as error:
         raise _no_adapters(model, error) from error
+    if dora:
+        _measure_rows(adapted)
     return cast("PeftModel", adapted.eval())
 
 
@@ -134,73 +130,20 @@ def merge(model: "PeftModel") -> PreTrainedModel:
         return cast(PreTrainedModel, cast(Any, model).merge_and_unload())
 
 
-class SharedReference(LogProbModel):
-    """A frozen reference made of the policy's own weights: nothing but adapters is held twice.
+@torch.no_grad()
+def _measure_rows(model: nn.Module) -> None:
+    """Start DoRA's lengths as those of the rows, in the adapters' dtype.
 
-    Args:
-        policy: A model with adapters, at the start of its training.
-        moving: The reference will follow the policy, so it gets adapters of its own, equal to the
-            policy's for now; else it is the policy with its adapters off.
-
-    Its parameters are only those of its own adapters: what moves, and what a checkpoint holds.
+    peft 0.21 measures them in the dtype of the weights: in bfloat16 they are off by some 0.2 %, so
+    that fresh adapters scale every layer.
     """
+    from peft.utils.integrations import dequantize_module_weight
 
-    def __init__(self, policy: LogProbModel, *, moving: bool) -> None:
-        super().__init__(policy.model)
-        self._moving = moving
-        if moving:
-            _add_frozen_copy(cast("PeftModel", policy.model))
-
-    def forward(self, batch: Batch, **settings: Any) -> LogProbs:
-        """As `LogProbModel`, without gradient."""
-        with torch.no_grad(), self._in_force():
-            return super().forward(batch, **settings)
-
-    def predictions(self, batch: Batch) -> LazyLogits | Tensor:
-        """As `LogProbModel`."""
-        with self._in_force():
-            return super().predictions(batch)
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """Those of the reference alone: the rest is the policy's."""
-        every = super().named_parameters(prefix, recurse, remove_duplicate)
-        return ((name, p) for name, p in every if FROZEN in name.split("."))
-
-    @contextmanager
-    def _in_force(self) -> Generator[None]:
-        """The reference's adapters, or none, for this while only.
-
-        Activation checkpointing runs the policy's forward again in its backward pass.
-        """
-        layers = cast(Any, self.model).base_model
-        if self._moving:
-            layers.set_adapter(FROZEN, inference_mode=True)
-        else:
-            layers.disable_adapter_layers()
-        try:
-            yield
-        finally:
-            if self._moving:
-                layers.set_adapter(TRAINED)
-            else:
-                layers.enable_adapter_layers()
-
-
-def _add_frozen_copy(model: "PeftModel") -> None:
-    """A second set of adapters, equal to the first."""
-    with quiet(), _drawing_from(0):
-        model.add_adapter(FROZEN, model.peft_config[TRAINED])
-    cast(Any, model).base_model.set_adapter(TRAINED)
-    own = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parts = name.split(".")
-            if FROZEN in parts:
-                same = ".".join(TRAINED if part == FROZEN else part for part in parts)
-                parameter.copy_(own[same])
-                parameter.requires_grad_(False)
+    for module in cast(Iterator[Any], model.modules()):
+        for layer in getattr(module, "lora_magnitude_vector", {}).values():
+            rows = cast(Tensor, dequantize_module_weight(module.get_base_layer()))
+            rows = rows.to(layer.weight.dtype)
+            layer.weight.copy_(layer.get_weight_norm(rows, rows.new_zeros(()), 1.0))
 
 
 def _require_targets(model: PreTrainedModel, targets: Targets) -> None:
@@ -247,7 +190,7 @@ def _no_adapters(model: PreTrainedModel, error: ValueError) -> ConfigError:
 
 
 @contextmanager
-def _drawing_from(seed: int) -> Generator[None]:
+def drawing_from(seed: int) -> Generator[None]:
     """Adapters are drawn on the CPU, by a seed of their own; what is drawn next stays the same."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

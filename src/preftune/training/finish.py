@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from preftune.models.adapters import SharedReference, has_adapters
+from preftune.models.adapters import has_adapters
 from preftune.models.architecture import unwrap
+from preftune.models.shared_reference import SharedReference
 from preftune.training.checkpoint import Progress
 from preftune.training.loop import Loop
 from preftune.training.lora import Result, base_name, merge_as

@@ -5,7 +5,8 @@ from copy import deepcopy
 import torch
 
 from preftune.models import LogProbModel
-from preftune.models.adapters import SharedReference, has_adapters
+from preftune.models.adapters import has_adapters
+from preftune.models.shared_reference import SharedReference
 from preftune.objectives.bound import BoundObjective
 
 
