@@ -16,7 +16,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.step.data import FILES
+from benchmarks.step.data import BATCH, FILES
 from benchmarks.step.growth import plot
 from benchmarks.step.plan import Document, Options, jobs
 from benchmarks.step.shapes import SHAPES
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--dtype", choices=["float32", "bfloat16"], default="float32", help="of the matmuls")
     add("--lora", action="store_true", help="adapters of rank 16 in every linear layer")
     add("--rounds", type=int, default=3, help="steps measured of each, on as many batches")
+    add("--pairs", type=int, choices=range(1, BATCH + 1), default=BATCH, help="of a batch")
     add("--threads", type=int, default=os.cpu_count())
     add("--malloc-threshold", action="store_true", help="let glibc keep large blocks, for both")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="of preftune's run file")
@@ -84,6 +85,7 @@ def _options(arguments: argparse.Namespace) -> Options:
         lora=arguments.lora,
         rounds=arguments.rounds,
         threads=arguments.threads,
+        pairs=arguments.pairs,
         against=bool(arguments.against),
         ablations=arguments.ablations,
         head=arguments.head,

@@ -35,6 +35,8 @@ class Comparison:
     data: str
     dtype: str
     lora: bool
+    pairs: int
+    """In a batch."""
     measured: list[Measured]
     ratio: float
     """How much faster the last contestant is than the first, over the whole schedule."""
@@ -94,6 +96,7 @@ def compare(
         data=data,
         dtype=conditions.dtype,
         lora=conditions.lora,
+        pairs=len(batches[0]),
         measured=measured,
         ratio=measured[-1].pairs_per_second / measured[0].pairs_per_second,
         lowest=min(ratios),

@@ -146,10 +146,10 @@ def _padded(batches: Sequence[Sequence[Pair]]) -> int:
     return sum(2 * len(batch) * max(pair.longest for pair in batch) for batch in batches)
 
 
-def cut(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """Batches of eight in the order given, without what is left over."""
-    whole = len(pairs) // BATCH * BATCH
-    return [list(pairs[start : start + BATCH]) for start in range(0, whole, BATCH)]
+def cut(pairs: Sequence[Pair], size: int = BATCH) -> list[list[Pair]]:
+    """Batches in the order given, without what is left over."""
+    whole = len(pairs) // size * size
+    return [list(pairs[start : start + size]) for start in range(0, whole, size)]
 
 
 def whole_file(pairs: Sequence[Pair], seed: int = 0) -> Lengths:
@@ -188,5 +188,5 @@ def typical(pairs: Sequence[Pair], batches: int, seed: int = 0) -> list[list[Pai
 def by_length(batches: Sequence[Sequence[Pair]]) -> list[list[Pair]]:
     """The same pairs in batches of like length, the longest in the middle of the order."""
     pairs = sorted((pair for batch in batches for pair in batch), key=lambda pair: pair.longest)
-    ordered = cut(pairs)
+    ordered = cut(pairs, len(batches[0]))
     return ordered[::2] + ordered[1::2][::-1]

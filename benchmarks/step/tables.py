@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.step.data import BATCH
+
 GB = 1e9
 Row = dict[str, Any]
 
@@ -61,7 +63,8 @@ def _size(count: float) -> str:
 
 def _setup(row: Row) -> str:
     kind = "LoRA" if row.get("lora") else "full"
-    return f"{row['shape']}, {row['data']}, {row['dtype']}, {kind}"
+    fewer = "" if row.get("pairs", BATCH) == BATCH else f", {row['pairs']} pairs"
+    return f"{row['shape']}, {row['data']}, {row['dtype']}, {kind}{fewer}"
 
 
 def _comparisons(rows: Sequence[Row]) -> str:
@@ -127,7 +130,10 @@ def _lengths(rows: Sequence[Row]) -> str:
     return _table(
         "data | prompt once | twice | padded in batches of 8 | the same, sorted | responses",
         (
-            [f"{row['data']}, {what}", *(f"{row[key][name]:.0f}" for name in names)]
+            [
+                f"{row['data']}, {row['words']:,} words, {what}",
+                *(f"{row[key][name]:.0f}" for name in names),
+            ]
             for row in rows
             for key, what in (
                 ("whole", "whole file"),

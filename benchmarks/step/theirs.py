@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.step.contestant import LEARNING_RATE, RANK, Conditions, Contestant
-from benchmarks.step.data import BATCH, Pair
+from benchmarks.step.data import Pair
 from benchmarks.step.memory import Peak
 from benchmarks.step.turns import Turns
 
@@ -60,7 +60,7 @@ def run(
     with tempfile.TemporaryDirectory() as out:
         trainer = OnTokens(
             conditions.model,
-            args=DPOConfig(**_settings(contestant, conditions, out)),
+            args=DPOConfig(**_settings(contestant, conditions, len(batches[0]), out)),
             train_dataset=Dataset.from_list([p.columns() for batch in batches for p in batch]),
             processing_class=AutoTokenizer.from_pretrained(conditions.model),
             callbacks=[TakingTurns()],
@@ -77,13 +77,15 @@ class _NoTurn(Exception):  # noqa: N818
     """There is nothing to do."""
 
 
-def _settings(contestant: Contestant, conditions: Conditions, out: str) -> dict[str, Any]:
+def _settings(
+    contestant: Contestant, conditions: Conditions, pairs: int, out: str
+) -> dict[str, Any]:
     """Only what the comparison needs, and nothing logged or saved; the rest is TRL's default."""
     wide = {"model_init_kwargs": {"dtype": "float32"}}
     return {
         **wide,
         "output_dir": out,
-        "per_device_train_batch_size": BATCH,
+        "per_device_train_batch_size": pairs,
         "train_sampling_strategy": "sequential",  # the schedule is made for both beforehand
         "max_steps": MANY,
         "max_length": None,
