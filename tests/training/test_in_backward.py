@@ -106,6 +106,7 @@ def test_clipping_is_refused(tmp_path, tiny_model, tiny_pairs):
     assert caught.value.code == "PT311"
 
 
+@pytest.mark.slow
 def test_steps_of_several_micro_batches_are_refused_with_numbers_that_will_do(
     tmp_path, tiny_model, tiny_pairs
 ):

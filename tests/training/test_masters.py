@@ -61,7 +61,7 @@ def test_in_the_end_a_model_gets_the_bits_that_the_optimizer_kept():
     assert isinstance(ours, PiecewiseAdamW)
     assert isinstance(theirs, torch.optim.AdamW)
     for optimizer in (ours, theirs):
-        optimizer.param_groups[0]["lr"] = optimizer.param_groups[-1]["lr"] = 1e-5
+        optimizer.param_groups[0]["lr"] = optimizer.param_groups[-1]["lr"] = 1e-4
     for _ in range(3):
         for mine, other in zip(model.parameters(), plain.parameters(), strict=True):
             mine.grad = torch.randn_like(mine)
@@ -87,12 +87,12 @@ def test_a_model_in_float32_stays_as_it_is():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_updates_far_below_a_weights_last_bit_add_up(dtype):
-    """In bfloat16 alone 1 + 1e-5 is 1, however often."""
+    """In bfloat16 alone 1 + 1e-4 is 1, however often."""
     weight = torch.nn.Parameter(torch.ones(8, dtype=dtype))
     optimizer = PiecewiseAdamW([{"params": [weight], "weight_decay": 0.0}], betas=(0, 0), eps=0)
-    optimizer.param_groups[0]["lr"] = 1e-5
-    for _ in range(1000):
+    optimizer.param_groups[0]["lr"] = 1e-4
+    for _ in range(300):
         weight.grad = torch.full_like(weight, -1.0)
         optimizer.step()
-    torch.testing.assert_close(weight.float(), torch.full((8,), 1.01), rtol=4e-3, atol=0)
+    torch.testing.assert_close(weight.float(), torch.full((8,), 1.03), rtol=4e-3, atol=0)
     assert (weight > 1).all()
