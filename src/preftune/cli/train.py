@@ -19,6 +19,7 @@ from preftune.cli.run_options import (
     Sets,
     by_key,
 )
+from preftune.errors import ConfigError
 
 
 def train(
@@ -36,6 +37,22 @@ def train(
     bad_rows: BadRows = None,
     convert: Convert = None,
     settings: Sets = None,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Say what it will cost in memory, time and disk; exit 3 if it can't fit.",
+        ),
+    ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="With --plan: memory that the run may take, such as 24GiB.", metavar="SIZE"
+        ),
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option(help="With --plan: price of an hour of the device.", min=0)
+    ] = None,
     as_json: AsJson = False,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
@@ -48,6 +65,8 @@ def train(
     preftune train --model ./sft --data ratings.jsonl --convert all-pairs --objective dpo
 
     preftune train RUN.yaml --set objective.beta=0.3 --out runs/second
+
+    preftune train RUN.yaml --plan --memory 24GiB --price 2.5
     """
     from preftune.training.runfile import resolve
 
@@ -63,6 +82,18 @@ def train(
         convert=convert,
     )
     resolved = resolve(run_file, given, settings or (), flags=FLAGS)
+    if plan:
+        from preftune.cli.plan import show_plan
+
+        show_plan(
+            resolved,
+            memory=memory,
+            price=price,
+            as_json=as_json,
+            trust_remote_code=trust_remote_code,
+        )
+        return
+    _only_with_plan(memory=memory, price=price)
 
     from preftune.cli.console import terminal_watch
     from preftune.cli.outcome import report_outcome
@@ -70,3 +101,15 @@ def train(
 
     result = run(resolved, terminal_watch(), trust_remote_code=trust_remote_code)
     report_outcome(result, as_json=as_json)
+
+
+def _only_with_plan(**options: object) -> None:
+    """Refuse what has no effect without a plan."""
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigError(
+                "PT303",
+                f"--{name} has no effect without --plan.",
+                why="a setting without effect would make the run something else than it says.",
+                fix=f"add --plan, or leave --{name} out.",
+            )

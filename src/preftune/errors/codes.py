@@ -41,6 +41,9 @@ EXPLANATIONS: dict[str, str] = {
     "PT403": "The model needs code of its own, which is run only with --trust-remote-code.",
     "PT404": "The model is of a kind that preftune can't train: not a causal language model.",
     "PT405": "The model's layers can't be computed again in the backward pass.",
+    "PT406": "The memory of this architecture can't be foreseen: its code looks at what is in the "
+    "tensors, and a plan knows only their shapes. --try measures instead.",
+    "PT407": "The model's layers can't be compiled: its attention or its state is its own.",
     "PT500": "The loss or a gradient is not finite. Training stopped before the weights changed.",
     "PT501": "A checkpoint is damaged or incomplete.",
     "PT502": "Another process is writing to this run folder.",

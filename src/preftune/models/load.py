@@ -63,14 +63,22 @@ def load_model(
     return model.eval()
 
 
-def load_config(name: str, *, trust_remote_code: bool = False) -> PreTrainedConfig:
+def load_config(
+    name: str, *, needs_weights: bool = True, trust_remote_code: bool = False
+) -> PreTrainedConfig:
     """The configuration of the model `name`, without its weights.
+
+    Args:
+        name: As of `load_model`.
+        needs_weights: Refuse a place that holds no weights.
+        trust_remote_code: Run code that comes with the model.
 
     Raises:
         ConfigError: as `load_model`.
     """
     place = locate(name)
-    place.require_model()
+    if needs_weights or "config.json" not in place.files:
+        place.require_model()
     with quiet():
         base = read_adapter(place).base if place.is_adapter else place
         return _read_config(base, trust_remote_code)

@@ -1,0 +1,1 @@
+"""What a run will cost in memory, time and disk, before anything is loaded."""
