@@ -8,11 +8,13 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from preftune.errors import ConfigError
 from preftune.models.architecture import unwrap
 from preftune.models.checkpointing import layers_of
+from preftune.models.root import LogProbModel
 
 
-def compile_layers(model: nn.Module) -> None:
+def compile_layers(root: LogProbModel) -> None:
     """Compile the layers of the backbone, for rows of any length, on their first call.
 
     Log-probs and gradients differ by rounding alone. All layers of a kind share a graph. Attention
@@ -21,9 +23,22 @@ def compile_layers(model: nn.Module) -> None:
     Before `checkpoint_layers`, so that what is computed again is the compiled layer.
 
     Args:
-        model: A causal language model of transformers, or one with peft adapters in its layers.
+        root: Its layers are compiled in place; adapters in them, too.
+
+    Raises:
+        ConfigError: the architecture runs in padded rows (PT407): its state or its attention is
+            its own, and compiled it may give other numbers, or fail.
     """
-    for layer in layers_of(unwrap(model)):
+    if root.layout != "packed":
+        raise ConfigError(
+            "PT407",
+            f"{type(unwrap(root.model)).__name__} can't be compiled.",
+            where="compile_layers",
+            why="only layers with attention that all architectures share are known to give the "
+            "same when they are compiled.",
+            fix="set compile_layers=false.",
+        )
+    for layer in layers_of(unwrap(root.model)):
         cast(Any, layer).forward = MethodType(_compiled, layer)
 
 

@@ -39,7 +39,7 @@ def load_policy(settings: RunSettings, *, trust_remote_code: bool = False) -> Po
     start = fingerprint(model)
     policy = LogProbModel(put_adapters(model, settings)).to(choose_device())
     if settings.compile_layers:
-        compile_layers(policy.model)
+        compile_layers(policy)
     if settings.checkpoint_activations is True:
         checkpoint_layers(policy.model)
     return Policy(policy, start, precision)
