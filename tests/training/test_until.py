@@ -24,7 +24,7 @@ def fate(out):
     entries = read_metrics(out / "metrics.jsonl")
     for entry in entries:
         entry.pop("tokens_per_second", None)
-    weights = (out / "model" / "model.safetensors").read_bytes()
+    (weights,) = (file.read_bytes() for file in (out / "model").glob("*model.safetensors"))
     return hashlib.sha256(weights).hexdigest(), entries
 
 
@@ -55,3 +55,19 @@ def test_runs_that_share_what_they_read_are_as_if_alone(tmp_path, tiny_model, ti
         out = tmp_path / name
         train(settings(tiny_model, tiny_pairs, out, **{"objective.name": name}), shared=shared)
     assert fate(tmp_path / "dpo") == whole
+
+
+def test_adapters_are_swapped_over_the_same_weights(tmp_path, tiny_model, tiny_pairs):
+    shared, lora = Shared(), {"lora.rank": 4}
+    first = settings(tiny_model, tiny_pairs, tmp_path / "first", **lora)
+    train(first, shared=shared)
+    kept = shared.policy(first.settings).model
+    second = settings(
+        tiny_model, tiny_pairs, tmp_path / "second", **lora, **{"objective.beta": 0.5}
+    )
+    train(second, shared=shared)
+    assert shared.policy(second.settings).model is kept
+    alone = settings(tiny_model, tiny_pairs, tmp_path / "alone", **lora, **{"objective.beta": 0.5})
+    train(alone)
+    assert fate(tmp_path / "second") == fate(tmp_path / "alone")
+    assert fate(tmp_path / "first") != fate(tmp_path / "second")

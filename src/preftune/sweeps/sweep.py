@@ -189,6 +189,7 @@ class _Work:
     def compare(self) -> SweepResult:
         """Measure what finished, choose, draw, and write it all down."""
         measured: dict[str, list[HeldOut]] = {}
+        self.shared.forget_policy()
         judge = Judge(self.shared, self.kl_samples, trust_remote_code=self.trust_remote_code)
         finished = [run for run in self.runs if self.outcome(run).state == "finished"]
         self.watch.begin("comparing", len(finished))

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from preftune.models import load_config, load_tokenizer
+from preftune.models.adapters import has_adapters
 from preftune.models.limits import token_limit
 from preftune.objectives.bound import BoundObjective
 from preftune.records import Watch
@@ -23,8 +26,26 @@ class Material:
     data: Prepared
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Adapted:
+    """A policy with adapters, and what those were before the first step."""
+
+    key: str
+    policy: Policy
+    fresh: dict[str, Tensor]
+
+    @torch.no_grad()
+    def again(self) -> Policy:
+        """The policy as it was loaded, to the bit: nothing but the adapters ever changed."""
+        for name, parameter in _trained(self.policy):
+            parameter.copy_(self.fresh[name])
+            parameter.grad = None
+        return self.policy
+
+
 class Shared:
-    """Keeps the material of earlier runs for those that read the same data in the same way.
+    """Keeps the material of earlier runs for those that read the same data in the same way, and the
+    frozen weights below adapters for those that start from the same.
 
     Args:
         trust_remote_code: Run code that comes with the models.
@@ -33,14 +54,30 @@ class Shared:
     def __init__(self, *, trust_remote_code: bool = False) -> None:
         self._trust_remote_code = trust_remote_code
         self._known: dict[str, Material] = {}
+        self._adapted: _Adapted | None = None
 
     def policy(self, settings: RunSettings) -> Policy:
-        """The start of a run, ready to be trained.
+        """The start of a run, ready to be trained; what an earlier run was given may be reused.
+
+        Where every weight is trained, each run loads its own: a copy to restore from would take as
+        much memory as the weights.
 
         Raises:
             ConfigError: as `load_policy`.
         """
-        return load_policy(settings, trust_remote_code=self._trust_remote_code)
+        key, kept = _decides_the_policy(settings), self._adapted
+        if kept is not None and kept.key == key and has_adapters(kept.policy.model.model):
+            return kept.again()  # unless the earlier run merged its adapters
+        self.forget_policy()  # before the next is loaded
+        policy = load_policy(settings, trust_remote_code=self._trust_remote_code)
+        if settings.lora is not None and not settings.optimizer.in_backward:  # that leaves hooks
+            fresh = {name: one.detach().clone() for name, one in _trained(policy)}
+            self._adapted = _Adapted(key, policy, fresh)
+        return policy
+
+    def forget_policy(self) -> None:
+        """Free the weights that were kept for the next run."""
+        self._adapted = None
 
     def material(self, settings: RunSettings, objective: BoundObjective, watch: Watch) -> Material:
         """Configuration, tokenizer and data of a run.
@@ -57,6 +94,17 @@ class Shared:
             data = prepare(settings, objective, tokenizer, limit, watch)
             self._known[key] = Material(origin, tokenizer, data)
         return self._known[key]
+
+
+def _trained(policy: Policy) -> list[tuple[str, nn.Parameter]]:
+    return [(name, one) for name, one in policy.model.named_parameters() if one.requires_grad]
+
+
+def _decides_the_policy(settings: RunSettings) -> str:
+    """All settings but those that begin to matter after the start."""
+    later = {"data", "objective", "reference", "rendering", "optimizer", "tokens_per_batch",
+             "evaluate_every", "save_every", "out"}  # fmt: skip
+    return settings.model_dump_json(exclude=later)
 
 
 def _decides_the_data(settings: RunSettings, objective: BoundObjective) -> str:
