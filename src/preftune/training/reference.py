@@ -21,13 +21,17 @@ def live_reference(
     Args:
         policy: The policy at its start.
         objective: What the run minimises.
-        moving: The reference will follow the policy.
+        moving: The reference will follow the policy. A copy of bfloat16 weights is then kept in
+            float32: a small move would be rounded away.
     """
     if not moving and objective.reference != "distribution":
         return None
     if has_adapters(policy.model):
         return SharedReference(policy, moving=moving)
-    return LogProbModel(deepcopy(policy.model).requires_grad_(False).eval())
+    frozen = deepcopy(policy.model).requires_grad_(False).eval()
+    if moving and policy.log_prob_dtype == torch.float32:
+        frozen.float()
+    return LogProbModel(frozen)
 
 
 @torch.no_grad()
@@ -43,4 +47,4 @@ def move(reference: LogProbModel, policy: LogProbModel, mix: float) -> None:
         if mix == 1:  # exactly: a - (a - b) need not be b
             old.copy_(new)
         else:
-            old.lerp_(new, mix)
+            old.lerp_(new.to(old.dtype), mix)
