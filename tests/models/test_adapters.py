@@ -93,9 +93,15 @@ def test_dora_gives_what_plain_rows_give_in_every_architecture(kind):
 
 @pytest.mark.parametrize(
     ("kind", "dora"),
-    [*((kind, False) for kind in FEW), *((kind, True) for kind in ("llama", "gpt2", "mamba"))],
+    [
+        ("llama", False),
+        ("llama", True),
+        ("gpt2", True),
+        pytest.param("qwen3_moe", False, marks=pytest.mark.slow),
+        pytest.param("mamba", True, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_fresh_adapters_change_nothing(kind, dora, dtype):
     """To the last bit: the policy starts as the model that it adapts."""
     batch = pack(random_groups(RESPONSES))
@@ -156,7 +162,12 @@ def test_adapters_of_narrow_weights_are_float32_and_learn_under_autocast(dora):
 
 @pytest.mark.parametrize(
     ("kind", "dora"),
-    [*((kind, False) for kind in FEW), ("llama", True), ("gpt2", True), ("mamba", True)],
+    [
+        ("llama", False),
+        ("gpt2", True),
+        *(pytest.param(kind, False, marks=pytest.mark.slow) for kind in FEW[1:]),
+        *(pytest.param(kind, True, marks=pytest.mark.slow) for kind in ("llama", "mamba")),
+    ],
 )
 def test_merged_weights_are_the_adapters_sum(kind, dora):
     batch = pack(random_groups(RESPONSES))
@@ -248,7 +259,12 @@ def roots(*, moving, dora=False, checkpointed=False):
 
 @pytest.mark.parametrize(
     ("moving", "checkpointed", "kl"),
-    [(False, False, True), (False, True, False), (True, True, True), (True, False, False)],
+    [
+        (False, True, True),
+        (True, True, True),
+        pytest.param(False, False, False, marks=pytest.mark.slow),
+        pytest.param(True, False, False, marks=pytest.mark.slow),
+    ],
 )
 def test_a_shared_reference_is_what_a_copy_is(moving, checkpointed, kl):
     """Values and gradients, with forwards of policy and reference in turn before any backward."""

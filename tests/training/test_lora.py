@@ -137,6 +137,7 @@ def test_dpo_with_adapters_from_sft_with_adapters_is_anchored_on_the_sft_model(
     assert any("a whole model will be saved" in sentence for sentence in watch.said)
 
 
+@pytest.mark.slow
 def test_all_weights_are_trained_from_an_adapter_too(sft, tiny_pairs, tmp_path):
     settings = {**SMALL, "optimizer.lr": 1e-3}
     settings.pop("lora.rank")
@@ -169,7 +170,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_bits(
 ):
     where = (tiny_model, tiny_pairs)
     run(*where, tmp_path / "whole", objective, **settings)
-    for until in (1, 3, None):
+    for until in (3, None):
         run(*where, tmp_path / "parts", objective, until=until, **settings)
     assert fate(tmp_path / "parts") == fate(tmp_path / "whole")
     losses = [entry["loss"] for entry in fate(tmp_path / "whole")[1]]
@@ -224,7 +225,7 @@ def five_steps(objective, every, mix, *, shared):
     ("objective", "every", "mix"),
     [
         ("tdpo2", None, 1.0),
-        ("tdpo2", 2, 0.6),
+        pytest.param("tdpo2", 2, 0.6, marks=pytest.mark.slow),
         pytest.param("dpo", 2, 1.0, marks=pytest.mark.slow),
         pytest.param("aot", 2, 0.6, marks=pytest.mark.slow),
     ],
@@ -238,6 +239,7 @@ def test_training_against_shared_weights_is_training_against_a_copy(objective, e
     assert (ours[1] - ours[2]).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_merged_results_are_evaluated_as_they_are_saved(tiny_model, tiny_pairs, tmp_path):
     narrow = tmp_path / "narrow"
     load_model(str(tiny_model), dtype="bfloat16").save_pretrained(narrow)
@@ -251,6 +253,7 @@ def test_merged_results_are_evaluated_as_they_are_saved(tiny_model, tiny_pairs, 
     assert run(narrow, tiny_pairs, tmp_path / "run", "sft", **settings) == result
 
 
+@pytest.mark.slow
 def test_merging_under_a_shared_reference_is_evaluated_before(tiny_model, tiny_pairs, tmp_path):
     watch = Listener()
     settings = {"lora.save": "merged"}
@@ -306,6 +309,7 @@ needed = pytest.mark.skipif(
 
 
 @needed
+@pytest.mark.slow
 def test_a_run_on_4_bits_starts_at_log_two_and_saves_an_adapter(tiny_model, tiny_pairs, tmp_path):
     watch = Listener()
     settings = {"lora.quantize": "nf4"}
