@@ -62,7 +62,7 @@ def plot_sweep(result: "SweepResult", out: Path) -> Path:
         panel.set_ylabel(up)
         panel.spines[["top", "right"]].set_visible(False)
     shown, labels = axes[0, 0].get_legend_handles_labels()
-    if len(labels) > 1:
+    if labels:
         axes[0, 0].legend(shown, labels, frameon=False, fontsize=9)
     figure.suptitle(_headline(result), fontsize=12)
     figure.savefig(out)
