@@ -57,6 +57,7 @@ def test_runs_that_share_what_they_read_are_as_if_alone(tmp_path, tiny_model, ti
     assert fate(tmp_path / "dpo") == whole
 
 
+@pytest.mark.slow
 def test_adapters_are_swapped_over_the_same_weights(tmp_path, tiny_model, tiny_pairs):
     shared, lora = Shared(), {"lora.rank": 4}
     first = settings(tiny_model, tiny_pairs, tmp_path / "first", **lora)
