@@ -3,12 +3,17 @@
     python -m benchmarks.memory [SET-UP …] [--data HH.jsonl.gz] [--threads 2] [--json FILE]
 
 Each set-up is planned in one process, as `preftune train --plan` does it, and trained for two steps
-in another. Measured is the highest resident memory of that process (VmHWM) above what it held when
-everything was imported and no model was loaded; predicted, the plan's peak without the process's
-own part. Weights are random: memory does not depend on them.
+in another. Measured is the highest resident memory of that process (VmHWM) above what it held after
+a toy model was trained in it, with everything imported and no model left; predicted, the plan's
+peak without the process's own part. Weights are random: memory does not depend on them.
+
+glibc's malloc keeps freed memory for later, in an order that nobody foresees. So every set-up is
+measured twice: with MALLOC_MMAP_THRESHOLD_ at 1 MiB, where what is freed is given back and only the
+tensors' own bytes count, and as malloc is by default, where the difference is the allocator's.
 """
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -22,6 +27,7 @@ from benchmarks.step.data import make_tokenizer
 from benchmarks.step.shapes import SHAPES, save_model
 
 HH = Path(__file__).parents[2] / "shared/data/hh-harmless/train.jsonl.gz"
+MALLOC = {"fixed": {"MALLOC_MMAP_THRESHOLD_": str(2**20)}, "default": {}}
 STEPS = 2
 """The first makes the optimiser's state, the second runs beside it."""
 
@@ -106,24 +112,36 @@ def parsed() -> argparse.Namespace:
 
 def measure(setup: SetUp, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     model = folder / setup.shape
-    if not model.exists():
-        shape = SHAPES[setup.shape]
-        save_model(shape, model, make_tokenizer([arguments.data], shape.words))
+    for name in (setup.shape, "toy"):
+        if not (folder / name).exists():
+            words = SHAPES[name].words
+            save_model(SHAPES[name], folder / name, make_tokenizer([arguments.data], words))
     out = Path(tempfile.mkdtemp(dir=folder)) / "run"
     keys = {**setup.keys, "model": str(model), "data.train": str(arguments.data), "out": str(out)}
-    planned, trained = (
-        child(kind, keys, threads=arguments.threads, cache=out.parent) for kind in ("plan", "train")
-    )
-    return {**planned, **trained}
+    row = child("plan", keys, threads=arguments.threads, cache=out.parent)
+    for name, malloc in MALLOC.items():
+        own = {**keys, "out": str(out.with_name(name))}
+        cache = out.with_name(f"{name}-cache")
+        found = child("train", own, threads=arguments.threads, cache=cache, malloc=malloc)
+        row |= {f"{key} {name}": value for key, value in found.items()}
+    return row
 
 
-def child(kind: str, keys: dict[str, Any], *, threads: int, cache: Path) -> dict[str, Any]:
+def child(
+    kind: str,
+    keys: dict[str, Any],
+    *,
+    threads: int,
+    cache: Path,
+    malloc: dict[str, str] | None = None,
+) -> dict[str, Any]:
     """One measurement in a process of its own; nothing is read from another run's cache."""
     command = [sys.executable, "-m", "benchmarks.memory", "--child", kind, "--keys"]
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": str(threads),
-        "PREFTUNE_CACHE": str(cache / "cache"),
+        "PREFTUNE_CACHE": str(cache),
+        **(malloc or {}),
     }
     done = subprocess.run(
         [*command, json.dumps(keys)], env=environment, stdout=subprocess.PIPE, text=True, check=True
@@ -137,17 +155,24 @@ def plan_child(keys: dict[str, Any]) -> dict[str, Any]:
 
     peak = plan(resolve(None, keys)).memory.peak
     parts = {name: size for name, size in peak.parts.items() if name != "process"}
-    return {"predicted": sum(parts.values()), "moment": peak.name, "parts": parts}
+    process = peak.parts["process"]
+    return {"predicted": sum(parts.values()), "moment": peak.name, "parts": parts} | {
+        "process_predicted": process
+    }
 
 
 def train_child(keys: dict[str, Any]) -> dict[str, Any]:
     from preftune.training.run import train
     from preftune.training.runfile import resolve
 
-    resolved = resolve(None, keys)
+    toy = Path(keys["model"]).with_name("toy")
+    warm = {"model": str(toy), "out": f"{keys['out']}-warm", "optimizer.pairs_per_step": 2}
+    train(resolve(None, keys | warm))
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the highest so far is forgotten
     before = status("VmRSS")
-    train(resolved)
-    return {"measured": status("VmHWM") - before}
+    train(resolve(None, keys))
+    return {"measured": status("VmHWM") - before, "process": before}
 
 
 CHILDREN = {"plan": plan_child, "train": train_child}
@@ -162,16 +187,18 @@ def status(name: str) -> int:
 
 
 def line(row: dict[str, Any]) -> str:
-    mib = {name: row[name] / 2**20 for name in ("predicted", "measured")}
-    ratio = row["predicted"] / row["measured"]
-    return (
-        f"| {row['name']} | {mib['predicted']:,.0f} | {mib['measured']:,.0f} | {ratio:.2f} | "
-        f"{row['moment']} |"
-    )
+    predicted, cells = row["predicted"], [row["name"], f"{row['predicted'] / 2**20:,.0f}"]
+    for name in MALLOC:
+        measured = row[f"measured {name}"]
+        cells += [f"{measured / 2**20:,.0f}", f"{predicted / measured:.2f}"]
+    return f"| {' | '.join([*cells, row['moment']])} |"
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    head = "| set-up | predicted, MiB | measured, MiB | ratio | moment |\n|---|---|---|---|---|"
+    head = (
+        "| set-up | predicted, MiB | measured, MiB | ratio | default malloc, MiB | ratio | moment |"
+        "\n|---|---|---|---|---|---|---|"
+    )
     return "\n".join([head, *map(line, rows)])
 
 
