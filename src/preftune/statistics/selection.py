@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from preftune.records import Estimate
 from preftune.statistics.bootstrap import resampled_means
@@ -26,6 +28,7 @@ def simultaneous(
     counts: ArrayLike,
     contrasts: ArrayLike,
     *,
+    reach: float,
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -33,14 +36,20 @@ def simultaneous(
     """Contrasts of ratios of sums, with intervals that all cover at once (bootstrap max-t).
 
     Contrast k is c_k = sum_j C_kj r_j of the ratios r_j = sum_i sums_ij / sum_i counts_i. With
-    t* = max_k |c*_k - c_k| / se_k over resamples of the units, the intervals are c_k ± q se_k, q
-    the `confidence` quantile of t*. A difference that was picked because it is the largest is
-    covered, too, if all that could have been picked are among the contrasts.
+    t* = max_k |c*_k - c_k| / sd_k over resamples of the units, and q the `confidence` quantile of
+    t*, the intervals are c'_k ± q' se_k: q' leaves as much in the tails of Student's t with n - 1
+    degrees of freedom as q does in the normal's, and c'_k and se_k are the mean of the units and
+    its standard error, two units more being made up, one at `reach` and one at -`reach`. So a few
+    units that agree by chance prove nothing, and with hundreds that changes nothing. A difference
+    that was picked because it is the largest is covered, too, if all that could have been picked
+    are among the contrasts.
 
     Args:
         sums: What each unit adds to each option, shape (unit, option).
         counts: How much each unit counts, > 0, shape (unit,).
         contrasts: Weights of the options, shape (contrast, option).
+        reach: The largest absolute value that a contrast can have on one unit, > 0: 1 for shares
+            and their differences.
         confidence: Chance that all intervals cover, in (0, 1).
         resamples: Number of bootstrap resamples.
         seed: Of the resampling.
@@ -50,12 +59,14 @@ def simultaneous(
 
     References:
         Romano and Wolf 2005, "Exact and approximate stepdown methods for multiple hypothesis
-        testing", section 4 (the single-step case). Hsu 1984 on comparisons with the best.
+        testing", section 4 (the single-step case). Hsu 1984 on comparisons with the best. Agresti
+        and Min 2005, "Simple improved confidence intervals for comparing matched proportions", for
+        the two made-up units.
 
     Example:
         >>> right = [[1, 0], [1, 0], [1, 1], [0, 0], [1, 0], [1, 1]]
-        >>> found = simultaneous(right, [1] * 6, [[1, -1]])
-        >>> round(found.estimates[0].value, 3), found.critical > 1
+        >>> found = simultaneous(right, [1] * 6, [[1, -1]], reach=1)
+        >>> round(found.estimates[0].value, 3), found.critical > 2
         (0.5, True)
     """
     values, often, weights = _checked(sums, counts, contrasts)
@@ -63,19 +74,33 @@ def simultaneous(
     means = resampled_means(columns, resamples, np.random.default_rng(seed))
     ratios = means[:, :-1] / means[:, -1:]
     observed = weights @ (values.sum(0) / often.sum())
-    largest, errors = np.zeros(resamples), np.zeros(len(weights))
+    largest = np.zeros(resamples)
     for place, weight in enumerate(weights):
         drawn = ratios @ weight
-        errors[place] = drawn.std()
-        if errors[place] > 1e-12:  # a difference that no resample changes is what it is
-            largest = np.maximum(largest, np.abs(drawn - observed[place]) / errors[place])
-    critical = float(np.quantile(largest, confidence))
+        spread = drawn.std()
+        if spread > 1e-12:  # else no unit has a say in how wide the others are
+            largest = np.maximum(largest, np.abs(drawn - observed[place]) / spread)
+    normal = max(float(np.quantile(largest, confidence)), float(norm.isf((1 - confidence) / 2)))
+    critical = float(student.isf(norm.sf(normal), len(values) - 1))
+    centres, errors = _steadied(values @ weights.T, often, observed, reach)
     estimates = [
-        Estimate(float(value), float(value - critical * error), float(value + critical * error),
+        Estimate(float(value), float(centre - critical * error), float(centre + critical * error),
                  len(values), confidence)
-        for value, error in zip(observed, errors, strict=True)
+        for value, centre, error in zip(observed, centres, errors, strict=True)
     ]  # fmt: skip
     return Contrasts(estimates, critical)
+
+
+def _steadied(
+    sums: Floats, counts: Floats, observed: Floats, reach: float
+) -> tuple[Floats, Floats]:
+    """Means and their standard errors, (contrast,), with a unit at `reach` and one at -`reach`."""
+    number = len(counts) + 2
+    centres = observed * len(counts) / number
+    # A ratio moves as the mean of these does: the delta method.
+    units = (sums - np.outer(counts, observed)) / counts.mean() + observed
+    squares = ((units - centres) ** 2).sum(0) + (reach - centres) ** 2 + (reach + centres) ** 2
+    return centres, np.sqrt(squares / (number * (number - 1)))
 
 
 def chosen_elsewhere(
