@@ -4,7 +4,9 @@ import hashlib
 
 import pytest
 
+from preftune.objectives.binding import bind
 from preftune.training.metrics import read_metrics
+from preftune.training.reference import live_reference
 from preftune.training.run import train
 from preftune.training.runfile import resolve
 from preftune.training.shared import Shared
@@ -55,6 +57,33 @@ def test_runs_that_share_what_they_read_are_as_if_alone(tmp_path, tiny_model, ti
         out = tmp_path / name
         train(settings(tiny_model, tiny_pairs, out, **{"objective.name": name}), shared=shared)
     assert fate(tmp_path / "dpo") == whole
+
+
+def adapted(model, data, out, **more):
+    return settings(model, data, out, **{"lora.rank": 2, "optimizer.max_steps": 3, **more})
+
+
+def test_a_policy_is_reused_without_the_reference_of_the_run_before(tiny_model, tiny_pairs):
+    shared, moving = Shared(), adapted(tiny_model, tiny_pairs, "out", **{"reference.every": 1})
+    for _ in range(2):
+        policy = shared.policy(moving.settings).model
+        names = [name for name, _ in policy.named_parameters()]
+        reference = live_reference(policy, bind("dpo"), moving=True)
+        assert len(list(reference.parameters())) > 0
+    fixed = adapted(tiny_model, tiny_pairs, "out")
+    assert shared.policy(fixed.settings).model is policy
+    assert [name for name, _ in policy.named_parameters()] == names
+
+
+@pytest.mark.slow
+def test_adapters_are_swapped_where_the_reference_moves(tmp_path, tiny_model, tiny_pairs):
+    shared = Shared()
+    for every in (2, 1):
+        out = tmp_path / str(every)
+        train(adapted(tiny_model, tiny_pairs, out, **{"reference.every": every}), shared=shared)
+    train(adapted(tiny_model, tiny_pairs, tmp_path / "alone", **{"reference.every": 1}))
+    assert fate(tmp_path / "1") == fate(tmp_path / "alone")
+    assert fate(tmp_path / "1") != fate(tmp_path / "2")
 
 
 @pytest.mark.slow

@@ -78,6 +78,13 @@ class SharedReference(LogProbModel):
                 layer._active_adapter, layer._disable_adapters = [TRAINED], False
 
 
+def forget_reference(model: "PeftModel") -> None:
+    """Take the adapters of a moving reference out of a policy that had one."""
+    if FROZEN in model.peft_config:
+        with quiet():
+            model.delete_adapter(FROZEN)
+
+
 def _add_frozen_copy(model: "PeftModel") -> None:
     """A second set of adapters, equal to the first."""
     with quiet(), drawing_from(0):

@@ -1,6 +1,7 @@
 """What several runs of one process have in common: read, checked and rendered once."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +10,15 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 from preftune.models import load_config, load_tokenizer
 from preftune.models.adapters import has_adapters
 from preftune.models.limits import token_limit
+from preftune.models.shared_reference import forget_reference
 from preftune.objectives.bound import BoundObjective
 from preftune.records import Watch
 from preftune.training.config import RunSettings
 from preftune.training.policy import Policy, load_policy
 from preftune.training.prepare import Prepared, prepare
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +42,7 @@ class _Adapted:
     @torch.no_grad()
     def again(self) -> Policy:
         """The policy as it was loaded, to the bit: nothing but the adapters ever changed."""
+        forget_reference(cast("PeftModel", self.policy.model.model))
         for name, parameter in _trained(self.policy):
             parameter.copy_(self.fresh[name])
             parameter.grad = None
