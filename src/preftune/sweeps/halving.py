@@ -8,7 +8,8 @@ from typing import Any
 from preftune.records import Silent
 from preftune.sweeps.folder import SweepFolder
 from preftune.sweeps.runs import Run
-from preftune.training.run import TrainResult, sampler_of
+from preftune.training.prepare import sampler_of
+from preftune.training.run import TrainResult
 from preftune.training.runfile import bind_objective
 from preftune.training.shared import Shared
 

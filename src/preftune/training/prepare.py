@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
+from preftune.batching import Sampler
 from preftune.batching.mismatch import with_mismatched
 from preftune.checks.run import check_groups
 from preftune.errors import DataError, PreftuneError
@@ -26,6 +27,14 @@ class Prepared:
     held_out: list[TokenGroup]
     account: dict[str, object]
     """What goes into `data.json`."""
+
+
+def sampler_of(settings: RunSettings, data: Prepared) -> Sampler:
+    """Which groups each optimiser step of the run sees."""
+    chosen = settings.optimizer
+    return Sampler(
+        len(data.train), chosen.pairs_per_step, chosen.epochs, settings.seed, chosen.max_steps
+    )
 
 
 def prepare(

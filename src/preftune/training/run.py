@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from preftune.batching import Sampler
 from preftune.errors import ConfigError, ResourceError
 from preftune.models import LogProbModel
 from preftune.models.cache import ReferenceCache, default_root
@@ -30,7 +29,8 @@ from preftune.training.lora import check_lora, result_of, sentences
 from preftune.training.metrics import read_metrics
 from preftune.training.one_batch import check_one_batch
 from preftune.training.optimizer import make_optimizer
-from preftune.training.prepare import Prepared
+from preftune.training.plan.decision import decide
+from preftune.training.prepare import Prepared, sampler_of
 from preftune.training.reference import live_reference
 from preftune.training.runfile import Resolved, bind_objective
 from preftune.training.shared import Shared
@@ -51,6 +51,8 @@ class TrainResult:
     """Figures on the held-out split, before and after; empty without a split."""
     interrupted: int | None = None
     """The signal that asked to stop, if one did; the same command resumes."""
+    checkpointing: bool = False
+    """Whether layers were computed again in the backward pass, as asked for or as decided."""
 
     @property
     def finished(self) -> bool:
@@ -118,6 +120,7 @@ def _train(
     sampler = sampler_of(settings, data)
     check_moves(settings, sampler.num_steps)
     check_one_batch(settings, sampler, data.train)
+    settings = decide(settings, objective, material.origin, data, watch)
     with folder.claimed(resolved):
         policy = shared.policy(settings)
         moving = settings.reference.every is not None
@@ -142,7 +145,7 @@ def _train(
             stepper, data, sampler.visited(), weights=policy.start, watch=watch, wish=wish
         )
         if examples is None:
-            return _result(folder, 0, sampler.num_steps, wish)
+            return _result(folder, settings, 0, sampler.num_steps, wish)
         loop = Loop(
             settings=settings,
             folder=folder,
@@ -158,18 +161,7 @@ def _train(
         progress = loop.run(_resume(loop))
         if progress.step == sampler.num_steps:
             finish(loop, progress, material, saved)
-        return _result(folder, progress.step, sampler.num_steps, wish)
-
-
-def sampler_of(settings: RunSettings, data: Prepared) -> Sampler:
-    """Which groups each optimiser step of the run sees."""
-    return Sampler(
-        len(data.train),
-        settings.optimizer.pairs_per_step,
-        settings.optimizer.epochs,
-        settings.seed,
-        settings.optimizer.max_steps,
-    )
+        return _result(folder, settings, progress.step, sampler.num_steps, wish)
 
 
 def finished_result(folder: RunFolder) -> TrainResult | None:
@@ -269,7 +261,9 @@ def _resume(loop: Loop) -> Progress:
     return loop.resume(path)
 
 
-def _result(folder: RunFolder, step: int, num_steps: int, wish: Interruption) -> TrainResult:
+def _result(
+    folder: RunFolder, settings: RunSettings, step: int, num_steps: int, wish: Interruption
+) -> TrainResult:
     """Read the figures back from the log; a finished run stores them."""
     entries = read_metrics(folder.metrics)
     train = [entry for entry in entries if entry["split"] == "train"]
@@ -282,6 +276,7 @@ def _result(folder: RunFolder, step: int, num_steps: int, wish: Interruption) ->
         held_out_before=held_out[0] if held_out else {},
         held_out=held_out[-1] if held_out else {},
         interrupted=wish.signal if step < num_steps else None,
+        checkpointing=settings.checkpoint_activations is True,
     )
     if result.finished:
         write_json(folder.result, asdict(result))

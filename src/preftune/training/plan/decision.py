@@ -1,6 +1,7 @@
 """`checkpoint_activations: auto`: on where activations would not fit beside everything else."""
 
 from dataclasses import replace
+from typing import Any
 
 from transformers import PreTrainedConfig
 
@@ -109,7 +110,7 @@ def decide(
 
 def _at_most(config: PreTrainedConfig, data: Prepared, settings: RunSettings) -> int:
     """Bytes that the run can't reach: generous for any architecture with plain layers."""
-    text = config.get_text_config()
+    text: Any = config.get_text_config()
     hidden, vocabulary = int(text.hidden_size), int(text.vocab_size)
     wide = int(getattr(text, "intermediate_size", None) or 4 * hidden)
     wide *= int(getattr(text, "num_experts", None) or getattr(text, "num_local_experts", None) or 1)

@@ -17,8 +17,8 @@ from preftune.training.plan.decision import case_of, decided
 from preftune.training.plan.machine import free_memory, matmul_rate
 from preftune.training.plan.memory import Case, MemoryPlan, plan_memory
 from preftune.training.plan.remedies import Remedy, remedies
-from preftune.training.plan.workload import Workload, sampler_of, workload
-from preftune.training.prepare import Prepared, prepare
+from preftune.training.plan.workload import Workload, workload
+from preftune.training.prepare import Prepared, prepare, sampler_of
 from preftune.training.runfile import Resolved, bind_objective
 from preftune.training.save import saved_dtype
 
@@ -77,7 +77,7 @@ def plan(
     tokenizer = load_tokenizer(settings.model, trust_remote_code=trust_remote_code)
     limit = token_limit(settings.rendering.max_tokens, config)
     data = prepare(settings, objective, tokenizer, limit, watch or Silent())
-    sampler = sampler_of(settings, len(data.train))
+    sampler = sampler_of(settings, data)
     check_moves(settings, sampler.num_steps)
     check_one_batch(settings, sampler, data.train)
     work = workload(settings, data)
@@ -102,7 +102,7 @@ def plan(
 def _remedies(case: Case, data: Prepared, found: MemoryPlan, free: int) -> tuple[Remedy, ...]:
     def peak_of(settings: RunSettings) -> int:
         changed = replace(case, settings=settings)
-        sampler = sampler_of(settings, len(data.train))
+        sampler = sampler_of(settings, data)
         check_one_batch(settings, sampler, data.train)
         if settings.tokens_per_batch != case.settings.tokens_per_batch:
             work = workload(settings, data)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preftune.batching import Sampler, fill_windows
+from preftune.batching import fill_windows
 from preftune.records import TokenGroup
 from preftune.training.config import RunSettings
-from preftune.training.prepare import Prepared
+from preftune.training.prepare import Prepared, sampler_of
 
 ROWS_TOGETHER = 8
 """Groups that are padded to a common length where there is no packing: a customary batch."""
@@ -45,17 +45,9 @@ class Workload:
         return 1 - self.unshared_tokens / self.padded_tokens
 
 
-def sampler_of(settings: RunSettings, num_groups: int) -> Sampler:
-    """The order in which the run sees its groups."""
-    chosen = settings.optimizer
-    return Sampler(
-        num_groups, chosen.pairs_per_step, chosen.epochs, settings.seed, chosen.max_steps
-    )
-
-
 def workload(settings: RunSettings, data: Prepared) -> Workload:
     """Walk through the run's steps without a model."""
-    sampler = sampler_of(settings, len(data.train))
+    sampler = sampler_of(settings, data)
     rows = [_rows(group) for group in data.train]
     lengths = [group.length for group in data.train]
     tokens = unshared = padded = micro_batches = 0
