@@ -75,6 +75,15 @@ def test_a_policy_is_reused_without_the_reference_of_the_run_before(tiny_model, 
     assert [name for name, _ in policy.named_parameters()] == names
 
 
+def test_a_policy_with_hooks_of_updates_in_backward_is_not_reused(tiny_model, tiny_pairs):
+    shared, hooks = Shared(), {"optimizer.in_backward": True, "optimizer.max_grad_norm": None}
+    hooked = adapted(tiny_model, tiny_pairs, "out", **hooks).settings
+    plain = adapted(tiny_model, tiny_pairs, "out").settings
+    policy = shared.policy(plain).model
+    assert shared.policy(hooked).model is policy, "there are none yet"
+    assert shared.policy(plain).model is not policy
+
+
 @pytest.mark.slow
 def test_adapters_are_swapped_where_the_reference_moves(tmp_path, tiny_model, tiny_pairs):
     shared = Shared()

@@ -39,6 +39,11 @@ class _Adapted:
     policy: Policy
     fresh: dict[str, Tensor]
 
+    @classmethod
+    def of(cls, key: str, policy: Policy) -> "_Adapted":
+        """Remember the adapters as they are."""
+        return cls(key, policy, {name: one.detach().clone() for name, one in _trained(policy)})
+
     @torch.no_grad()
     def again(self) -> Policy:
         """The policy as it was loaded, to the bit: nothing but the adapters ever changed."""
@@ -71,14 +76,16 @@ class Shared:
         Raises:
             ConfigError: as `load_policy`.
         """
-        key, kept = _decides_the_policy(settings), self._adapted
+        key = _decides_the_policy(settings)
+        kept, self._adapted = self._adapted, None
         if kept is not None and kept.key == key and has_adapters(kept.policy.model.model):
-            return kept.again()  # unless the earlier run merged its adapters
-        self.forget_policy()  # before the next is loaded
-        policy = load_policy(settings, trust_remote_code=self._trust_remote_code)
-        if settings.lora is not None and not settings.optimizer.in_backward:  # that leaves hooks
-            fresh = {name: one.detach().clone() for name, one in _trained(policy)}
-            self._adapted = _Adapted(key, policy, fresh)
+            policy = kept.again()  # unless the earlier run merged its adapters
+        else:
+            kept = None  # free before the next is loaded
+            policy = load_policy(settings, trust_remote_code=self._trust_remote_code)
+            kept = None if settings.lora is None else _Adapted.of(key, policy)
+        if not settings.optimizer.in_backward:  # that leaves hooks
+            self._adapted = kept
         return policy
 
     def forget_policy(self) -> None:
