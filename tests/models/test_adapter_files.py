@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from preftune.errors import ConfigError
 from preftune.models import LogProbModel, load_config, load_model, load_tokenizer
 from preftune.models.adapters import add_adapters
+from tests.models import tiny
 from tests.models.test_adapters import shake
 
 # peft 0.21 asks transformers 5.23 for a name that it deprecates; delete when peft has followed.
@@ -98,7 +99,25 @@ def test_the_model_below_is_looked_for_from_here_and_from_the_adapter(folder, ti
         ({"revision": "v2"}, "of the revision v2"),
         ({"peft_type": "IA3"}, "of another kind (IA3 for CAUSAL_LM)"),
         ({"task_type": "SEQ_CLS"}, "of another kind (LORA for SEQ_CLS)"),
-        ({"use_tomorrows_trick": True}, "does not know: use_tomorrows_trick"),
+        ({"use_tomorrows_trick": True}, "not followed here: use_tomorrows_trick"),
+        ({"megatron_config": {"a": 1}, "megatron_core": "own"}, "megatron_config, megatron_core."),
+        ({"layer_replication": [[0, 9]]}, "not followed here: layer_replication"),
+        ({"init_lora_weights": "pissa"}, "trained on changed weights: pissa"),
+        ({"init_lora_weights": ["loftq"]}, "trained on changed weights: ['loftq']"),
+        ({"target_modules": "(.*)*x"}, "target_modules in adapter_config.json is a regular"),
+        ({"exclude_modules": ".*"}, "exclude_modules in adapter_config.json is a regular"),
+        ({"rank_pattern": {"(.*)*x": 4}}, "rank_pattern in adapter_config.json is a regular"),
+        ({"alpha_pattern": {"(a|a)*": 4}}, "alpha_pattern in adapter_config.json is a regular"),
+        ({"modules_to_save": ["(.*)*x"]}, "modules_to_save in adapter_config.json holds no names"),
+        ({"layers_pattern": "(.*)*x"}, "layers_pattern in adapter_config.json holds no names"),
+        ({"target_modules": [7]}, "target_modules in adapter_config.json holds no names"),
+        ({"rank_pattern": [7]}, "rank_pattern in adapter_config.json holds no names"),
+        ({"rank_pattern": {"q_proj": "x"}}, "does not fit"),
+        ({"layers_to_transform": {}, "lora_alpha": []}, "does not fit"),
+        ({"peft_type": ["LORA"]}, "of another kind"),
+        ({"revision": {}}, "of the revision {}"),
+        ({"r": 10**9}, "ask for a rank of 1,000,000,000"),
+        ({"rank_pattern": {"q_proj": 10**9}}, "ask for a rank of 1,000,000,000"),
         ({"r": "many"}, "does not fit"),
         ({"r": 3}, "does not fit"),
         ({"target_modules": ["nothing"]}, "does not fit"),
@@ -117,6 +136,29 @@ def test_settings_of_newer_versions_that_are_off_do_no_harm(folder):
     expected = logits(load_model(str(folder)))
     change(folder, use_tomorrows_trick=False)
     assert torch.equal(logits(load_model(str(folder))), expected)
+
+
+def test_settings_that_only_training_followed_do_no_harm(folder):
+    expected = logits(load_model(str(folder)))
+    change(folder, init_lora_weights="gaussian", lora_dropout=0.5, auto_mapping={"a": "b"})
+    assert torch.equal(logits(load_model(str(folder))), expected)
+
+
+def test_settings_that_a_folder_nests_without_end(folder):
+    (folder / "adapter_config.json").write_text("[" * 100_000)
+    assert refusal(folder).code == "PT400"
+
+
+def test_adapters_of_experts_that_are_one_tensor_are_merged(tmp_path):
+    """peft writes their ranks as patterns of its own."""
+    base = tiny.tiny_model("qwen3_moe", dtype=torch.float32)
+    base.save_pretrained(tmp_path / "base")
+    model = shake(add_adapters(base, rank=2))
+    expected = logits(model)
+    model.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
+    model.save_pretrained(tmp_path / "adapter")
+    found = logits(load_model(str(tmp_path / "adapter")))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "", "{}"])

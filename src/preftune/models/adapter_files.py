@@ -1,7 +1,7 @@
 """Adapters as peft saves them: which model they belong to, and that model with them merged."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,14 +10,20 @@ from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariable
 from transformers import PreTrainedModel
 
 from preftune.errors import ConfigError
+from preftune.models.adapter_settings import adapter_settings
 from preftune.models.adapters import TRAINED, merge
-from preftune.models.location import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Location, locate, unusable
+from preftune.models.location import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    Location,
+    first_line,
+    locate,
+    unusable,
+)
 from preftune.models.quiet import quiet
 
 if TYPE_CHECKING:
     from peft import LoraConfig
-
-ELSEWHERE = "merge it into its model with the tool that made it, and name the result."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,22 +44,8 @@ def read_adapter(place: Location) -> Adapter:
     Raises:
         ConfigError: PT400, where it can't be used or its model can't be found.
     """
-    from peft import LoraConfig
-
     raw = _settings(place)
-    if raw.get("peft_type") != "LORA" or raw.get("task_type") not in {None, "CAUSAL_LM"}:
-        kind = f"{raw.get('peft_type')} for {raw.get('task_type')}"
-        raise unusable(place.name, f"this adapter is of another kind ({kind}).", ELSEWHERE)
-    known = {field.name for field in fields(LoraConfig)}
-    newer = sorted(name for name, value in raw.items() if name not in known and value)
-    if newer:
-        problem = f"the adapter has settings that this peft does not know: {', '.join(newer)}."
-        raise unusable(place.name, problem, "install a newer peft, or merge it elsewhere.")
-    try:
-        config = LoraConfig(**{name: raw[name] for name in known & raw.keys()})
-    except (TypeError, ValueError) as error:
-        problem = f"{ADAPTER_CONFIG} can't be used: {_first_line(error)}"
-        raise unusable(place.name, problem, "save the adapter again.") from error
+    config = adapter_settings(place, raw)
     return Adapter(place, _base_of(place, raw), config)
 
 
@@ -68,6 +60,8 @@ def merged(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
     name = adapter.place.name
     try:
         weights = load_file(adapter.place.fetch(ADAPTER_WEIGHTS))
+        sizes = [size for one in weights.values() for size in one.shape]
+        _require_ranks(adapter, max(sizes, default=0))
         with quiet():
             adapted = cast(peft.PeftModel, peft.get_peft_model(model, adapter.config))
             found = cast(Any, peft.set_peft_model_state_dict(adapted, weights))
@@ -78,11 +72,20 @@ def merged(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
             raise unusable(name, problem, "save the adapter again.")
         return merge(adapted)
     except SafetensorError as error:
-        problem = f"the adapter's weights are damaged: {_first_line(error)}"
+        problem = f"the adapter's weights are damaged: {first_line(error)}"
         raise unusable(name, problem, "save the adapter again.") from error
     except (OSError, ValueError, RuntimeError, LookupError, AttributeError, TypeError) as error:
-        problem = f"the adapter does not fit {adapter.base.name}: {_first_line(error)}"
+        problem = f"the adapter does not fit {adapter.base.name}: {first_line(error)}"
         raise unusable(name, problem, "name the adapter's own model in its settings.") from error
+
+
+def _require_ranks(adapter: Adapter, largest: int) -> None:
+    """Before memory is taken for what only the settings ask for."""
+    patterns = cast(dict[str, int], adapter.config.rank_pattern or {})
+    asked = max([adapter.config.r, *patterns.values()])
+    if asked > largest:
+        problem = f"its settings ask for a rank of {asked:,}, its weights are of {largest:,}"
+        raise ValueError(problem)
 
 
 def _settings(place: Location) -> dict[str, Any]:
@@ -90,8 +93,8 @@ def _settings(place: Location) -> dict[str, Any]:
         raw: Any = json.loads(place.fetch(ADAPTER_CONFIG).read_text(encoding="utf-8"))
         if not isinstance(raw, dict):
             raise ValueError("not a mapping")
-    except (OSError, ValueError) as error:
-        problem = f"{ADAPTER_CONFIG} can't be read: {_first_line(error)}"
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f"{ADAPTER_CONFIG} can't be read: {first_line(error)}"
         raise unusable(place.name, problem, "save the adapter again.") from error
     return cast(dict[str, Any], raw)
 
@@ -101,7 +104,7 @@ def _base_of(place: Location, raw: dict[str, Any]) -> Location:
     fix = f"name it as base_model_name_or_path in {ADAPTER_CONFIG}."
     if not isinstance(name, str) or not name.strip():
         raise unusable(place.name, "the adapter does not say which model it belongs to.", fix)
-    if raw.get("revision") not in {None, "main"}:
+    if raw.get("revision") not in (None, "main"):
         problem = f"the adapter belongs to {name} of the revision {raw['revision']}."
         raise unusable(place.name, problem, f"download that into a folder, and {fix}")
     beside = Path(place.name) / name
@@ -116,7 +119,3 @@ def _base_of(place: Location, raw: dict[str, Any]) -> Location:
         problem = f"the model below the adapter, {name}, is an adapter itself."
         raise unusable(place.name, problem, "merge that one first.")
     return base
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(": ")

@@ -17,7 +17,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from preftune.errors import ConfigError
 from preftune.models.adapter_files import merged, read_adapter
-from preftune.models.location import Location, locate, unusable, without_tokenizer
+from preftune.models.location import Location, first_line, locate, unusable, without_tokenizer
 from preftune.models.quantized import in_four_bits, keep_differentiable
 from preftune.models.quiet import quiet
 
@@ -101,11 +101,11 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
         except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             if "trust_remote_code" in str(error):
                 raise _needs_code(place) from error
-            problem = f"the tokenizer can't be read: {_first_line(error)}"
+            problem = f"the tokenizer can't be read: {first_line(error)}"
             raise without_tokenizer(place.name, problem) from error
         # The tokenizers library raises plain `Exception` for a damaged tokenizer.json.
         except Exception as error:
-            problem = f"the tokenizer is damaged: {_first_line(error)}"
+            problem = f"the tokenizer is damaged: {first_line(error)}"
             raise without_tokenizer(place.name, problem) from error
     return cast(PreTrainedTokenizerBase, found)
 
@@ -143,7 +143,7 @@ def _read_config(place: Location, trust_remote_code: bool) -> PreTrainedConfig:
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         if "trust_remote_code" in str(error):
             raise _needs_code(place) from error
-        problem = f"config.json can't be used: {_first_line(error)}"
+        problem = f"config.json can't be used: {first_line(error)}"
         raise unusable(place.name, problem, AGAIN) from error
     remote = "AutoModelForCausalLM" in (raw.get("auto_map") or {})
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING and not remote:
@@ -200,12 +200,12 @@ def _read_weights(
             **(quantization or {}),
         )
     except SafetensorError as error:
-        problem = f"the weights are damaged: {_first_line(error)}"
+        problem = f"the weights are damaged: {first_line(error)}"
         raise unusable(place.name, problem, AGAIN) from error
     except (OSError, ValueError, RuntimeError, LookupError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        problem = f"the weights can't be loaded: {_first_line(error)}"
+        problem = f"the weights can't be loaded: {first_line(error)}"
         if "mismatched_sizes" in problem:
             problem = "the weights have other shapes than config.json says."
         raise unusable(place.name, problem, AGAIN) from error
@@ -253,7 +253,3 @@ def _not_causal(place: Location, problem: str) -> ConfigError:
         why="preference tuning needs log p(response | prompt) from a causal language model.",
         fix="name a causal language model.",
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(": ")

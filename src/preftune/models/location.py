@@ -136,6 +136,11 @@ def unusable(name: str, problem: str, fix: str) -> ConfigError:
     return ConfigError("PT400", problem, where=name, why=why, fix=fix)
 
 
+def first_line(error: BaseException) -> str:
+    """What a library says, in one line: the end of a problem."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(": ")
+
+
 def without_tokenizer(name: str, problem: str) -> ConfigError:
     """PT401 about the place `name`."""
     return ConfigError(
