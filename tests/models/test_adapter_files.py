@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+from functools import partial
 
 import peft
 import pytest
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from preftune.errors import ConfigError
 from preftune.models import LogProbModel, load_config, load_model, load_tokenizer
-from preftune.models.adapters import add_adapters
+from preftune.models.adapters import add_adapters, skeleton
 from tests.models import tiny
 from tests.models.test_adapters import shake
 
@@ -221,3 +222,38 @@ def test_a_folder_around_an_adapter_points_at_it(folder, tmp_path):
 def test_an_adapter_is_not_quantised(folder):
     with pytest.raises(ConfigError, match="can't be kept in 4 bits"):
         load_model(str(folder), quantize="nf4")
+
+
+@pytest.mark.parametrize("load", [load_model, load_config, load_tokenizer])
+def test_trust_in_an_adapter_is_no_trust_in_the_model_that_it_names(
+    folder, tiny_model, tmp_path, load
+):
+    base = shutil.copytree(tiny_model, tmp_path / "base")
+    change(folder, base_model_name_or_path=str(base))
+    canary = tmp_path / "canary"
+    (base / "own.py").write_text(f"import os; os.mkdir({str(canary)!r})")
+    path = base / ("tokenizer_config.json" if load is load_tokenizer else "config.json")
+    own = {"AutoConfig": "own.A", "AutoModelForCausalLM": "own.B", "AutoTokenizer": ["own.C", None]}
+    strange = {"model_type": "own", "tokenizer_class": "Own", "auto_map": own}
+    path.write_text(json.dumps(json.loads(path.read_text()) | strange))
+    error = refusal(folder, partial(load, trust_remote_code=True))
+    assert (error.code, error.where) == ("PT403", str(base))
+    assert "name this one with it" in error.fix
+    assert not canary.exists()
+
+
+def test_a_known_architecture_below_an_adapter_does_without_its_own_code(
+    folder, tiny_model, tmp_path
+):
+    base = shutil.copytree(tiny_model, tmp_path / "base")
+    change(folder, base_model_name_or_path=str(base))
+    expected = logits(load_model(str(folder)))
+    canary = tmp_path / "canary"
+    (base / "own.py").write_text(f"import os; os.mkdir({str(canary)!r})")
+    path = base / "config.json"
+    own = {"AutoConfig": "own.A", "AutoModelForCausalLM": "own.B"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": own}))
+    assert torch.equal(logits(load_model(str(folder), trust_remote_code=True)), expected)
+    config = load_config(str(folder), trust_remote_code=True)
+    skeleton(config, trust_remote_code=True)
+    assert not canary.exists()

@@ -16,7 +16,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from preftune.errors import ConfigError
-from preftune.models.adapter_files import merged, read_adapter
+from preftune.models.adapter_files import Adapter, merged, read_adapter
 from preftune.models.location import Location, first_line, locate, unusable, without_tokenizer
 from preftune.models.quantized import in_four_bits, keep_differentiable
 from preftune.models.quiet import quiet
@@ -41,7 +41,8 @@ def load_model(
         dtype: Of the weights in memory; none: as they are stored.
         quantize: Keep the weights of the layers in 4 bits, frozen; `dtype` is that of the rest and
             of what is computed. Needs the extra `qlora`. Not for adapters.
-        trust_remote_code: Run code that comes with the model. Only ever set by the user.
+        trust_remote_code: Run code that comes with the model. Only ever set by the user, who named
+            this model: code of a model that an adapter names is never run.
 
     Returns:
         The model without dropout and without a generation cache, in evaluation mode.
@@ -55,7 +56,7 @@ def load_model(
     if place.is_adapter:
         if quantize is not None:
             raise _quantized_adapter(place)
-        model = _read_with_adapter(place, dtype, trust_remote_code)
+        model = _read_with_adapter(place, dtype)
     else:
         model = _read(place, dtype, trust_remote_code, quantize)
     model.config.use_cache = False
@@ -80,8 +81,9 @@ def load_config(
     if needs_weights or "config.json" not in place.files:
         place.require_model()
     with quiet():
-        base = read_adapter(place).base if place.is_adapter else place
-        return _read_config(base, trust_remote_code)
+        if place.is_adapter:
+            return _read_config_below(read_adapter(place))
+        return _read_config(place, trust_remote_code)
 
 
 def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -91,8 +93,9 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
         ConfigError: PT400 no such place, PT401 no tokenizer there, PT403 needs code of its own.
     """
     place = locate(name)
-    if place.is_adapter and not place.has_tokenizer:  # then it is that of the model below
-        place = read_adapter(place).base
+    below = place.is_adapter and not place.has_tokenizer
+    if below:  # then it is that of the model below
+        place, trust_remote_code = read_adapter(place).base, False
     place.require_tokenizer()
     with quiet():
         try:
@@ -100,7 +103,7 @@ def load_tokenizer(name: str, trust_remote_code: bool = False) -> PreTrainedToke
             found = tokenizers.from_pretrained(place.name, trust_remote_code=trust_remote_code)
         except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             if "trust_remote_code" in str(error):
-                raise _needs_code(place) from error
+                raise _needs_code(place, below=below) from error
             problem = f"the tokenizer can't be read: {first_line(error)}"
             raise without_tokenizer(place.name, problem) from error
         # The tokenizers library raises plain `Exception` for a damaged tokenizer.json.
@@ -153,6 +156,21 @@ def _read_config(place: Location, trust_remote_code: bool) -> PreTrainedConfig:
     return config
 
 
+def _read_config_below(adapter: Adapter) -> PreTrainedConfig:
+    """The user trusts the adapter that he named, and not whatever model that names.
+
+    Without the map nobody finds the code, with or without the flag.
+    """
+    try:
+        config = _read_config(adapter.base, trust_remote_code=False)
+    except ConfigError as error:
+        if error.code != "PT403":
+            raise
+        raise _needs_code(adapter.base, below=True) from error
+    vars(config).pop("auto_map", None)
+    return config
+
+
 def _read(
     place: Location,
     dtype: WeightDtype | None,
@@ -169,12 +187,13 @@ def _read(
         return model
 
 
-def _read_with_adapter(
-    place: Location, dtype: WeightDtype | None, trust_remote_code: bool
-) -> PreTrainedModel:
+def _read_with_adapter(place: Location, dtype: WeightDtype | None) -> PreTrainedModel:
     """The model below the adapter as it is stored or wider, added to, and only then narrowed."""
     adapter = read_adapter(place)
-    model = _read(adapter.base, None if dtype == "bfloat16" else dtype, trust_remote_code)
+    with quiet():
+        config = _read_config_below(adapter)
+        stored = None if dtype == "bfloat16" else dtype
+        model = _read_weights(adapter.base, config, stored, trust_remote_code=False)
     whole = merged(model, adapter)
     if dtype is not None and whole.dtype != DTYPES[dtype]:
         for parameter in whole.parameters():
@@ -235,13 +254,19 @@ def _quantized_adapter(place: Location) -> ConfigError:
     )
 
 
-def _needs_code(place: Location) -> ConfigError:
+def _needs_code(place: Location, *, below: bool = False) -> ConfigError:
+    fix = "read it, and if you trust it, add --trust-remote-code."
+    if below:
+        fix = (
+            "--trust-remote-code is for a model that you name: name this one with it, or merge the "
+            "adapter elsewhere."
+        )
     return ConfigError(
         "PT403",
         "the model runs only with code that comes with it.",
         where=place.name,
         why="that code could do anything on this machine.",
-        fix="read it, and if you trust it, add --trust-remote-code.",
+        fix=fix,
     )
 
 
