@@ -135,6 +135,7 @@ def test_dpo_with_adapters_from_sft_with_adapters_is_anchored_on_the_sft_model(
     whole = AutoModelForCausalLM.from_pretrained(tmp_path / "dpo" / "model")
     assert (logits(whole) - logits(start)).abs().max() > 1e-3
     assert any("a whole model will be saved" in sentence for sentence in watch.said)
+    assert any(f"of the model {tiny_model.resolve()}." in sentence for sentence in watch.said)
 
 
 @pytest.mark.slow

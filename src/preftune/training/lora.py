@@ -72,7 +72,7 @@ def sentences(settings: RunSettings, model: nn.Module, result: Result) -> list[s
     said = [describe(cast("PeftModel", model))]
     if result == "whole" and settings.lora.save == "adapter":
         said.append(
-            f"{settings.model} is an adapter itself: the start is the model with it merged, and a "
+            f"{settings.model} is an adapter itself: the start is its model with it merged, and a "
             "whole model will be saved."
         )
     if settings.lora.quantize is not None:

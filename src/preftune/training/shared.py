@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from preftune.models import load_config, load_tokenizer
+from preftune.models.adapter_files import read_adapter
 from preftune.models.adapters import has_adapters
 from preftune.models.limits import token_limit
+from preftune.models.location import locate
 from preftune.models.shared_reference import forget_reference
 from preftune.objectives.bound import BoundObjective
 from preftune.records import Watch
@@ -101,6 +103,9 @@ class Shared:
         key = _decides_the_data(settings, objective)
         if key not in self._known:
             name, trust = settings.model, self._trust_remote_code
+            place = locate(name)
+            if place.is_adapter:
+                watch.say(f"{name} is an adapter, of the model {read_adapter(place).base.name}.")
             origin = load_config(name, trust_remote_code=trust)
             tokenizer = load_tokenizer(name, trust_remote_code=trust)
             limit = token_limit(settings.rendering.max_tokens, origin)
