@@ -63,8 +63,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        moved = {name: _moved(getattr(self, name), device) for name in TENSORS}
-        judged = {name: _moved(one, device) for name, one in self.judgements.items()}
+        moved = {name: to_device(getattr(self, name), device) for name in TENSORS}
+        judged = {name: to_device(one, device) for name, one in self.judgements.items()}
         return replace(self, **moved, judgements=judged)
 
 
@@ -126,8 +126,11 @@ def pack(groups: Sequence[TokenGroup]) -> Batch:
     )
 
 
-def _moved(tensor: Tensor, device: torch.device | str) -> Tensor:
-    """Without waiting for a GPU: only from pinned memory is a copy really asynchronous."""
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """The tensor on a device, without waiting for it.
+
+    A copy to a GPU from memory that is not pinned would wait for all that it still has to do.
+    """
     if torch.device(device).type == "cuda" and not tensor.is_cuda:
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

@@ -7,7 +7,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from preftune.batching import Segment
+from preftune.batching import Segment, to_device
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,9 +80,9 @@ class Packing:
                 start += size
         queries, known = zip(*lengths, strict=True)
         return Spans(
-            keys=torch.cat(keys).to(device, non_blocking=True),
-            query_ends=_ends(queries).to(device, non_blocking=True),
-            key_ends=_ends(known).to(device, non_blocking=True),
+            keys=to_device(torch.cat(keys), device),
+            query_ends=to_device(_ends(queries), device),
+            key_ends=to_device(_ends(known), device),
             longest_query=max(queries),
             longest_key=max(known),
         )

@@ -5,9 +5,11 @@ The loop over pieces in `attention.py` is exact everywhere; on a GPU it is many 
 
 from collections.abc import Callable
 from functools import cache
+from typing import cast
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from preftune.batching import Segment
@@ -17,15 +19,19 @@ Kernel = Callable[..., Tensor]
 """Called as `torch.nn.attention.varlen.varlen_attn` is."""
 
 WIDEST_HEAD = 256
-LARGEST_DIFFERENCE = 0.05
-"""Of outputs of size 1 or so in bfloat16, between the kernel and the loop."""
+CLOSE = 0.05
+"""Between the kernel and the loop, of outputs and gradients of size 1 or so in 16 bits."""
 
 
 def serves(query: Tensor, value: Tensor) -> bool:
     """Whether the kernel takes these tensors, and gives on this device what it should."""
     narrow = query.dtype in {torch.bfloat16, torch.float16}
     fits = query.shape[-1] == value.shape[-1] <= WIDEST_HEAD and query.shape[-1] % 8 == 0
-    return query.is_cuda and narrow and fits and _agrees(query.device)
+    if not (query.is_cuda and narrow and fits):
+        return False
+    if isinstance(query, FakeTensor):  # a plan counts memory on tensors without content
+        return True
+    return _agrees(query.device, query.dtype, query.shape[-1])
 
 
 def attend(
@@ -52,13 +58,10 @@ def attend(
     Returns:
         (1, position, head, width).
     """
-    if kernel is None:
-        from torch.nn.attention.varlen import varlen_attn
-
-        kernel = varlen_attn
+    run = kernel or _torch_kernel()
     spans = packing.spans(query.device)
     rows = [row[0].transpose(0, 1) for row in (query, key, value)]
-    output = kernel(
+    output = run(
         rows[0].contiguous(),
         rows[1].index_select(0, spans.keys),
         rows[2].index_select(0, spans.keys),
@@ -71,6 +74,12 @@ def attend(
         enable_gqa=query.shape[1] != key.shape[1],
     )
     return output[None]
+
+
+def _torch_kernel() -> Kernel:
+    from torch.nn.attention.varlen import varlen_attn
+
+    return cast(Kernel, varlen_attn)
 
 
 def by_loop(
@@ -91,7 +100,8 @@ def by_loop(
     Arguments and result are those of `torch.nn.attention.varlen.varlen_attn`, causal.
     """
     outputs: list[Tensor] = []
-    bounds = zip(query_ends.tolist(), key_ends.tolist(), strict=True)
+    ends = cast(list[list[int]], [query_ends.tolist(), key_ends.tolist()])
+    bounds = zip(*ends, strict=True)
     start, first = next(bounds)
     for end, last in bounds:
         queries, keys = end - start, last - first
@@ -110,19 +120,33 @@ def by_loop(
 
 
 @cache
-def _agrees(device: torch.device) -> bool:
-    """Whether kernel and loop give the same, tried once: the kernel's masks are what is trusted."""
+def _agrees(device: torch.device, dtype: torch.dtype, width: int) -> bool:
+    """Whether kernel and loop give the same, forward and backward, tried once.
+
+    Raises:
+        torch.OutOfMemoryError: which says nothing about the kernel.
+    """
     packing = Packing([Segment((0, 5), ((5, 12), (12, 15))), Segment((15, 17), ((17, 21),))])
     draw = torch.Generator().manual_seed(0)
-    query, key, value = (
-        torch.randn(1, heads, 21, 64, generator=draw).to(device, torch.bfloat16)
-        for heads in (4, 2, 2)
-    )
+    rows = [torch.randn(1, heads, 21, width, generator=draw) for heads in (4, 2, 2)]
+    rows = [row.to(device, dtype).requires_grad_() for row in rows]
     try:
-        found, expected = (
-            attend(query, key, value, packing, window=6, kernel=kernel)
-            for kernel in (None, by_loop)
+        found = _with_gradients(rows, packing, None)
+        expected = _with_gradients(rows, packing, by_loop)
+        return all(
+            torch.allclose(one, other, rtol=CLOSE, atol=CLOSE)
+            for one, other in zip(found, expected, strict=True)
         )
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, TypeError, ValueError):
-        return False  # an older kernel, or a device that it was not built for
-    return bool((found.float() - expected.float()).abs().max() <= LARGEST_DIFFERENCE)
+        return False  # an older kernel, or a device or a width that it was not built for
+
+
+@torch.enable_grad()
+def _with_gradients(rows: list[Tensor], packing: Packing, kernel: Kernel | None) -> list[Tensor]:
+    query, key, value = rows
+    with torch.autocast(query.device.type, enabled=False):
+        output = attend(query, key, value, packing, window=6, kernel=kernel)
+        gradients = torch.autograd.grad(output.square().sum(), rows)
+    return [one.detach().float() for one in (output, *gradients)]

@@ -130,7 +130,7 @@ def _measures(found: Sequence[Statistic]) -> Measures:
         wide = values.to(torch.float64)
         sums.append((wide if counted is None else torch.where(counted, wide, 0.0)).sum())
         counts.append(
-            wide.new_tensor(len(wide)) if counted is None else counted.sum(dtype=torch.float64)
+            wide.new_full((), len(wide)) if counted is None else counted.sum(dtype=torch.float64)
         )
     return Measures(tuple(name for name, _, _ in found), torch.stack(sums), torch.stack(counts))
 

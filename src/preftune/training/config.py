@@ -70,13 +70,13 @@ class LoraSettings(Settings):
     """Low-rank adapters in the linear layers instead of full fine-tuning (arXiv:2106.09685)."""
 
     rank: Annotated[int, Field(gt=0)] = 16
-    """Columns of A and rows of B in `W + alpha / rank * B A`."""
+    """Rows of A and columns of B in `W + alpha / rank * B A`."""
     alpha: Annotated[float, Field(gt=0)] | None = None
     """Scale of the adapters; by default twice the rank."""
     targets: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"] = "all-linear"
     """Names of the layers that get adapters; by default every linear layer but the output layer."""
     dora: bool = False
-    """Learn the length of each weight column by itself (DoRA, arXiv:2402.09353)."""
+    """Learn the length of each row of the weight by itself (DoRA, arXiv:2402.09353)."""
     quantize: Literal["nf4"] | None = None
     """Keep the frozen weights in 4 bits (QLoRA, arXiv:2305.14314; needs `preftune[qlora]`)."""
     save: Literal["adapter", "merged"] = "adapter"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from preftune.batching import fill_windows, pack
+from preftune.batching import fill_windows, pack, to_device
 from preftune.models.precision import MatmulPrecision, matmuls_in
 from preftune.models.root import LogProbModel
 from preftune.objectives import LogProbs
@@ -209,7 +209,9 @@ class Stepper:
 
     def weighed(self, losses: Tensor) -> Tensor:
         """() what is minimised: the parts' losses, each times its weight."""
-        return (losses * losses.new_tensor([part.weight for part in self.objective.parts])).sum()
+        weights = [part.weight for part in self.objective.parts]
+        found = [weight * loss for weight, loss in zip(weights, losses.unbind(), strict=True)]
+        return torch.stack(found).sum()
 
     def losses(self, logps: LogProbs, counts: Sequence[float], *, learn: bool = False) -> Tensor:
         """(part,) float64 losses of one record, each over its count of the whole step."""
@@ -234,13 +236,14 @@ class Stepper:
         batch = pack([example.group for example in examples]).to(self.model.device)
         kl = "kl" in self.objective.vocabulary
         collision = "collision" in self.objective.vocabulary and not again
-        reference = self.reference if kl or not again else None
+        live = self.reference if kl or not again else None
         with matmuls_in(self.precision, self.model.device):
-            logps = self.model(batch, collision=collision, kl=kl, reference=reference)
+            logps = self.model(batch, collision=collision, kl=kl, reference=live)
         if again:
             return logps
         references = [example.reference for example in examples]
         if self.reference is not None or references[0] is None:
             return logps
         joined = np.concatenate([array for array in references if array is not None])
-        return logps.with_reference(torch.from_numpy(joined).to(logps.tokens))
+        reference = to_device(torch.from_numpy(joined), self.model.device)
+        return logps.with_reference(reference.to(logps.tokens.dtype))

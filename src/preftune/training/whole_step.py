@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from preftune.batching import pack
+from preftune.batching import pack, to_device
 from preftune.objectives import LogProbs
 from preftune.records import TokenGroup
 from preftune.training import processes
@@ -94,7 +94,7 @@ class Places:
     def whole(cls, step: WholeStep, part: Sequence[int]) -> "Places":
         """With all responses of the examples."""
         ranges = [np.arange(step.starts[one], step.starts[one + 1]) for one in part]
-        return cls(torch.from_numpy(np.concatenate(ranges)).to(step.device))
+        return cls(to_device(torch.from_numpy(np.concatenate(ranges)), step.device))
 
     @classmethod
     def matched(cls, step: WholeStep, part: Sequence[int]) -> "Places":
@@ -104,7 +104,7 @@ class Places:
             own = [response for response in step.groups[one].responses if not response.mismatched]
             length = sum(len(response.ids) for response in own)
             ranges.append(np.arange(step.starts[one], step.starts[one] + length))
-        return cls(torch.from_numpy(np.concatenate(ranges)).to(step.device))
+        return cls(to_device(torch.from_numpy(np.concatenate(ranges)), step.device))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
