@@ -110,11 +110,15 @@ def describe(model: "PeftModel") -> str:
     return f"Adapters in {layers:,} layers: {count:,} trained parameters ({count / whole:.1%})."
 
 
-def merge(model: "PeftModel") -> PreTrainedModel:
+def merge(model: "PeftModel", dtype: torch.dtype | None = None) -> PreTrainedModel:
     """The model with its adapters added to the weights, in place.
 
-    Each sum is made in float32 (float64 where the weights are) and rounded once to its weight's
-    dtype.
+    Each sum is made in float32 (float64 where the weights are), one layer after the other, and
+    rounded once.
+
+    Args:
+        model: With adapters.
+        dtype: Of the sums; by default each layer's own.
     """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
@@ -125,7 +129,7 @@ def merge(model: "PeftModel") -> PreTrainedModel:
                 stored = next(base.parameters()).dtype
                 base.to(torch.promote_types(stored, torch.float32))
                 module.merge()
-                base.to(stored)
+                base.to(dtype or stored)
         # What is merged already is only unwrapped.
         return cast(PreTrainedModel, cast(Any, model).merge_and_unload())
 

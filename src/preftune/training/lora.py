@@ -84,12 +84,17 @@ def sentences(settings: RunSettings, model: nn.Module, result: Result) -> list[s
 
 
 def merge_as(policy: LogProbModel, saved: torch.dtype) -> None:
-    """Merge the policy's adapters, each sum rounded once to the dtype in which it is saved."""
+    """Merge the policy's adapters, each sum rounded once to the dtype in which it is saved.
+
+    One layer after the other: float32 weights stay float32, for `round_to`; bfloat16 ones take on
+    the dtype of the file, and grow only where that is float32.
+    """
     model = cast("PeftModel", policy.model)
-    if unwrap(model).dtype != saved:
-        for parameter in model.parameters():
-            parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
-    policy.model = merge(model)
+    narrow = unwrap(model).dtype == torch.bfloat16
+    policy.model = merge(model, saved if narrow else None)
+    if narrow and saved == torch.float32:  # layers don't multiply two dtypes without autocast
+        for parameter in policy.model.parameters():
+            parameter.data = parameter.data.to(saved)
 
 
 def base_name(name: str) -> str:
