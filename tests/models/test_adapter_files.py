@@ -95,6 +95,8 @@ def test_the_model_below_is_looked_for_from_here_and_from_the_adapter(folder, ti
             {"base_model_name_or_path": "/no/such/folder"},
             "/no/such/folder, can't be used: there is",
         ),
+        ({"base_model_name_or_path": "a" * 300}, "can't be used: this is no name"),
+        ({"base_model_name_or_path": "~nobody-here/x"}, "there is no home folder ~nobody-here."),
         ({"base_model_name_or_path": None}, "does not say which model"),
         ({"base_model_name_or_path": "../adapter"}, "is an adapter itself"),
         ({"revision": "v2"}, "of the revision v2"),

@@ -90,6 +90,8 @@ def test_dropout_is_removed_from_modules_and_configuration(kind):
         ("no/such/folder", "there is no such folder."),
         ("./nosuch", "there is no such folder."),
         ("~/nosuch-model", "there is no such folder."),
+        ("~nobody-here/x", "there is no home folder ~nobody-here."),
+        ("a" * 300, "this is no name"),
         ("bad name!", "nor can it be a hub name"),
         ("", "this is no name"),
     ],

@@ -16,6 +16,7 @@ from preftune.models.location import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     Location,
+    as_path,
     first_line,
     locate,
     unusable,
@@ -107,13 +108,13 @@ def _base_of(place: Location, raw: dict[str, Any]) -> Location:
     if raw.get("revision") not in (None, "main"):
         problem = f"the adapter belongs to {name} of the revision {raw['revision']}."
         raise unusable(place.name, problem, f"download that into a folder, and {fix}")
-    beside = Path(place.name) / name
-    there = not Path(name).expanduser().is_dir() and beside.is_dir()
     try:
+        beside = as_path(str(Path(place.name) / name))
+        there = not as_path(name).is_dir() and beside.is_dir()
         base = locate(str(beside) if there else name)
         base.require_model()
     except ConfigError as error:
-        problem = f"the model below the adapter, {name}, can't be used: {error.problem}"
+        problem = f"the model below the adapter, {name[:200]}, can't be used: {error.problem}"
         raise unusable(place.name, problem, f"bring it back, or {fix}") from error
     if base.is_adapter:
         problem = f"the model below the adapter, {name}, is an adapter itself."

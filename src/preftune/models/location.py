@@ -114,13 +114,7 @@ def locate(name: str, *, endpoint: str | None = None, cache: Path | None = None)
     """
     if not name.strip():
         raise unusable(repr(name), "this is no name.", "name a folder or a hub model.")
-    path = Path(name).expanduser()
-    try:
-        path.exists()
-    except OSError as error:  # a name too long to be one
-        raise unusable(
-            name[:60] + "…", "this is no name.", "name a folder or a hub model."
-        ) from error
+    path = as_path(name)
     if path.is_dir():
         return _folder(path / "model" if _is_finished_run(path) else path)
     if path.exists():
@@ -128,6 +122,24 @@ def locate(name: str, *, endpoint: str | None = None, cache: Path | None = None)
     if _is_path(name):
         raise unusable(name, "there is no such folder.", "check the path.")
     return _on_hub(name, endpoint, cache)
+
+
+def as_path(name: str) -> Path:
+    """The path that a name would be, which can then be asked whether it is there.
+
+    Raises:
+        ConfigError: PT400, a name too long for any path, or below the home of nobody.
+    """
+    fix = "name a folder or a hub model."
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except OSError as error:
+        raise unusable(name[:60] + "…", "this is no name.", fix) from error
+    except RuntimeError as error:
+        home = name.partition("/")[0]
+        raise unusable(name, f"there is no home folder {home}.", fix) from error
+    return path
 
 
 def unusable(name: str, problem: str, fix: str) -> ConfigError:
