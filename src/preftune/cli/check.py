@@ -19,11 +19,11 @@ from preftune.cli.options import (
     parse_map,
 )
 from preftune.errors import ConfigError, ResourceError
-from preftune.records import Examination, Severity
 
 if TYPE_CHECKING:
     from preftune.checks.mending.mended import Mended
     from preftune.checks.run import File
+    from preftune.records import Examination  # numpy: a third of the time that --help may take
 
 
 class FailOn(StrEnum):
@@ -113,6 +113,8 @@ def check(
     mended = asked.mend(examination, fix) if fix else None
     if as_json:
         typer.echo(json.dumps(document(examination, mended), ensure_ascii=False))
+    from preftune.records import Severity
+
     if fail_on is not FailOn.never and examination.reaches(Severity[fail_on.value]):
         raise typer.Exit(1)
 
@@ -141,7 +143,7 @@ class Asked:
                 fix="name the model with --model, or leave the option out.",
             )
 
-    def examine(self, **how: Any) -> Examination:
+    def examine(self, **how: Any) -> "Examination":
         """Run the checks; then let the reference answer by itself, where a judge is named."""
         from preftune.checks import check as run
         from preftune.checks.reference.with_model import ModelCheck
@@ -160,7 +162,7 @@ class Asked:
         )
         return found if self.judge is None else self._judged(found)
 
-    def mend(self, examination: Examination, out: Path) -> "Mended":
+    def mend(self, examination: "Examination", out: Path) -> "Mended":
         """Write the mended copy, and say what became of the rows."""
         from preftune.checks.mending.mending import mend
         from preftune.cli.console import terminal_watch
@@ -175,7 +177,7 @@ class Asked:
 
         return File(self.data, self.mapping, self.split, self.limit)
 
-    def _judged(self, examination: Examination) -> Examination:
+    def _judged(self, examination: "Examination") -> "Examination":
         """PC707: what a judge makes of the reference's own answers."""
         from preftune.checks.examine import with_conclusion
         from preftune.cli.console import terminal_watch
@@ -195,7 +197,7 @@ class Asked:
         return with_conclusion(examination, conclusion)
 
 
-def document(examination: Examination, mended: "Mended | None" = None) -> dict[str, Any]:
+def document(examination: "Examination", mended: "Mended | None" = None) -> dict[str, Any]:
     """The examination as JSON, version 1: its fields, severities by name, the verdict."""
     fields = asdict(examination)
     fields["findings"] = [
@@ -231,7 +233,7 @@ def _refuse_places(data: str, html: Path | None, fix: Path | None) -> None:
         )
 
 
-def _write_page(examination: Examination, html: Path) -> None:
+def _write_page(examination: "Examination", html: Path) -> None:
     from preftune.report import write_examination
 
     try:
@@ -247,7 +249,7 @@ def _write_page(examination: Examination, html: Path) -> None:
     typer.echo(f"page: {html}", err=True)
 
 
-def _print(examination: Examination) -> None:
+def _print(examination: "Examination") -> None:
     from rich.console import Console
 
     from preftune.cli.page import page
