@@ -1,6 +1,8 @@
 """Weights in 4 bits, for real where bitsandbytes is installed: it works on CPUs, too."""
 
 import importlib.util
+import subprocess
+import sys
 
 import peft
 import pytest
@@ -34,6 +36,28 @@ def test_a_package_that_is_not_there_is_named_with_its_extra():
         require_extra("no_such_package", "qlora", "lora.quantize")
     assert caught.value.code == "PT310"
     require_extra("torch", "qlora", "lora.quantize")
+
+
+@pytest.mark.slow
+def test_a_package_that_is_too_old_for_transformers_is_named_with_its_extra(tiny_model, tmp_path):
+    """What an old environment has: transformers looks at the version that is installed."""
+    (tmp_path / "bitsandbytes").mkdir()
+    (tmp_path / "bitsandbytes" / "__init__.py").touch()
+    old = tmp_path / "bitsandbytes-0.40.0.dist-info"
+    old.mkdir()
+    (old / "METADATA").write_text("Metadata-Version: 2.1\nName: bitsandbytes\nVersion: 0.40.0\n")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from preftune.errors import ConfigError
+from preftune.models import load_model
+try:
+    load_model({str(tiny_model)!r}, quantize="nf4")
+except ConfigError as error:
+    print(error.code, error.fix)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("PT310 pip install -U 'preftune[qlora]'")
 
 
 @needed

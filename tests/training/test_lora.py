@@ -358,6 +358,6 @@ def test_4_bits_with_what_they_exclude(sft, tiny_pairs, tmp_path):
         with pytest.raises(ConfigError) as caught:
             asked(*where, **{"lora.quantize": "nf4", key: value})
         assert (caught.value.code, caught.value.where) == ("PT303", key)
-    with pytest.raises(ConfigError, match="the start is an adapter") as caught:
+    with pytest.raises(ConfigError, match="this is an adapter") as caught:
         run(sft, tiny_pairs, tmp_path / "run", **{"lora.quantize": "nf4"})
     assert "save_pretrained" in caught.value.fix

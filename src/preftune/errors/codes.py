@@ -32,7 +32,8 @@ EXPLANATIONS: dict[str, str] = {
     "a new .jsonl file, never the data itself.",
     "PT309": "The model can't take the adapters asked for: each of `lora.targets` must be a linear "
     "layer, by the last part of its name.",
-    "PT310": "A setting needs a package that is not installed: an extra of preftune brings it.",
+    "PT310": "A setting needs a package that is not installed, or a newer one: an extra of "
+    "preftune brings it.",
     "PT311": "Two settings can't be had together: bfloat16 weights need bfloat16 matmuls, and "
     "updates in the backward pass need steps of one micro-batch and no clipping.",
     "PT400": "The model folder or hub name can't be loaded.",

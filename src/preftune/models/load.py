@@ -18,7 +18,12 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 from preftune.errors import ConfigError
 from preftune.models.adapter_files import Adapter, merged, read_adapter
 from preftune.models.location import Location, first_line, locate, unusable, without_tokenizer
-from preftune.models.quantized import in_four_bits, keep_differentiable
+from preftune.models.quantized import (
+    in_four_bits,
+    keep_differentiable,
+    sum_in_four_bits,
+    unsupported,
+)
 from preftune.models.quiet import quiet
 
 WeightDtype = Literal["float32", "bfloat16"]
@@ -55,7 +60,7 @@ def load_model(
     place.require_model()
     if place.is_adapter:
         if quantize is not None:
-            raise _quantized_adapter(place)
+            raise sum_in_four_bits(place.name)
         model = _read_with_adapter(place, dtype)
     else:
         model = _read(place, dtype, trust_remote_code, quantize)
@@ -218,6 +223,10 @@ def _read_weights(
             output_loading_info=True,
             **(quantization or {}),
         )
+    except ImportError as error:
+        if quantization is None:
+            raise
+        raise unsupported(error) from error
     except SafetensorError as error:
         problem = f"the weights are damaged: {first_line(error)}"
         raise unusable(place.name, problem, AGAIN) from error
@@ -241,17 +250,6 @@ def _require_all(place: Location, missing: list[str]) -> None:
     if all(name.startswith(("lm_head", "embed_out", "output")) for name in missing):
         raise _not_causal(place, problem)
     raise unusable(place.name, problem, AGAIN)
-
-
-def _quantized_adapter(place: Location) -> ConfigError:
-    return ConfigError(
-        "PT400",
-        "this is an adapter, and the sum of a model and an adapter can't be kept in 4 bits.",
-        where=place.name,
-        why="quantising the sum would change what the adapter learned.",
-        fix="save the merged model (`preftune.models.load_model(…).save_pretrained(…)`) and name "
-        "that, or leave lora.quantize out.",
-    )
 
 
 def _needs_code(place: Location, *, below: bool = False) -> ConfigError:

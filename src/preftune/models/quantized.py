@@ -5,7 +5,9 @@ from typing import Any, cast
 import torch
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
+from preftune.errors import ConfigError
 from preftune.errors.extras import require_extra
+from preftune.models.location import first_line
 from preftune.models.precision import choose_device
 
 
@@ -40,3 +42,26 @@ def keep_differentiable(model: PreTrainedModel) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             cast(Any, module).support_avx512bf16_for_cpu = False
+
+
+def sum_in_four_bits(name: str) -> ConfigError:
+    """What to say where 4 bits are asked of the adapter `name`."""
+    return ConfigError(
+        "PT400",
+        "this is an adapter, and the sum of a model and an adapter can't be kept in 4 bits.",
+        where=name,
+        why="quantising the sum would change what the adapter learned.",
+        fix="save the merged model (`preftune.models.load_model(…).save_pretrained(…)`) and name "
+        "that, or leave lora.quantize out.",
+    )
+
+
+def unsupported(error: ImportError) -> ConfigError:
+    """What to say where transformers wants a newer bitsandbytes or accelerate, or has none."""
+    return ConfigError(
+        "PT310",
+        f"the packages for weights in 4 bits are missing or too old: {first_line(error)}",
+        where="lora.quantize",
+        why="transformers refuses to load the weights with them.",
+        fix="pip install -U 'preftune[qlora]', or leave it out.",
+    )

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from preftune.errors import ConfigError
 from preftune.models import LogProbModel, load_config
 from preftune.models.adapters import add_adapters, describe, merge, skeleton
 from preftune.models.architecture import unwrap
 from preftune.models.location import locate
+from preftune.models.quantized import sum_in_four_bits
 from preftune.training.config import RunSettings
 
 if TYPE_CHECKING:
@@ -25,20 +25,13 @@ def check_lora(settings: RunSettings, *, trust_remote_code: bool = False) -> Non
     """Refuse adapters that the model can't take, before data or weights are read.
 
     Raises:
-        ConfigError: PT309, and as `load_config`.
+        ConfigError: PT309, PT400 where an adapter should be in 4 bits, and as `load_config`.
     """
     if settings.lora is None:
         return
     config = load_config(settings.model, trust_remote_code=trust_remote_code)
     if settings.lora.quantize is not None and locate(settings.model).is_adapter:
-        raise ConfigError(
-            "PT309",
-            "the start is an adapter, and its sum with the model below can't be kept in 4 bits.",
-            where="lora.quantize",
-            why="quantising the sum would change what the adapter learned.",
-            fix="save the merged model (`preftune.models.load_model(…).save_pretrained(…)`) and "
-            "name that, or leave lora.quantize out.",
-        )
+        raise sum_in_four_bits(settings.model)
     put_adapters(skeleton(config, trust_remote_code=trust_remote_code), settings)
 
 
