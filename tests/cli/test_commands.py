@@ -21,7 +21,7 @@ def write_rows(path, rows):
 
 
 def test_help_needs_no_torch_and_shows_examples(preftune):
-    heavy = {"torch", "transformers", "datasets", "pydantic", "rich"}
+    heavy = {"numpy", "torch", "transformers", "datasets", "pydantic", "rich"}
     code = "import sys; from preftune.cli.main import main\n"
     code += f"try: main(['--help'])\nfinally: assert not {heavy} & set(sys.modules)"
     shown = subprocess.run(
