@@ -12,7 +12,7 @@ from preftune.batching import pack
 from preftune.errors import ConfigError
 from preftune.errors.extras import require_extra
 from preftune.models import LogProbModel, load_model
-from preftune.models.adapters import add_adapters, linear_layers
+from preftune.models.adapters import add_adapters, describe, linear_layers
 from preftune.models.reference import fingerprint
 from preftune.models.shared_reference import SharedReference
 from tests.models.plain import plain_log_probs
@@ -73,6 +73,12 @@ def test_layers_are_kept_in_4_bits_and_the_rest_is_not(tiny_model):
     other = load_model(str(tiny_model), dtype="float32")
     assert fingerprint(model) != fingerprint(other)
     assert fingerprint(model) == fingerprint(quantized(tiny_model))
+
+
+@needed
+def test_how_much_is_trained_does_not_depend_on_the_bits(tiny_model):
+    whole = add_adapters(load_model(str(tiny_model), dtype="float32"), rank=2)
+    assert describe(add_adapters(quantized(tiny_model), rank=2)) == describe(whole)
 
 
 @needed

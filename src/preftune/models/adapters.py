@@ -104,8 +104,7 @@ def has_adapters(model: nn.Module) -> bool:
 
 def describe(model: "PeftModel") -> str:
     """How much is trained: a sentence to say aloud."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    count, whole = sum(p.numel() for p in trained), sum(p.numel() for p in model.parameters())
+    count, whole = model.get_nb_trainable_parameters()  # knows that 4-bit weights are packed
     layers = sum(hasattr(module, "lora_A") for module in model.modules())
     return f"Adapters in {layers:,} layers: {count:,} trained parameters ({count / whole:.1%})."
 
