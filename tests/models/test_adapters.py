@@ -211,6 +211,29 @@ def test_targets_that_are_no_layers_are_named_with_those_that_are(targets, said)
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "targets", "largest"),
+    [
+        ("llama", "all-linear", 32),
+        ("llama", ["k_proj", "v_proj"], 16),
+        ("gpt2", ["c_fc"], 32),
+        ("mamba", ["x_proj"], 12),
+    ],
+)
+def test_a_rank_above_that_of_every_layer_is_refused_with_the_largest(kind, targets, largest):
+    model = skeleton(tiny_model(kind).config)
+    with pytest.raises(ConfigError, match=f"at most {largest};") as caught:
+        add_adapters(model, rank=largest + 1, targets=targets)
+    assert (caught.value.code, caught.value.where) == ("PT309", "lora.rank")
+    add_adapters(model, rank=largest, targets=targets)
+
+
+def test_a_layer_that_is_never_called_is_no_target():
+    with pytest.raises(ConfigError, match="`dt_proj` of this MambaForCausalLM has no effect") as it:
+        adapted("mamba", targets=["in_proj", "dt_proj"])
+    assert it.value.fix == "name others: in_proj, x_proj, out_proj, lm_head."
+
+
 def test_adapters_that_peft_does_not_make_are_refused():
     for kind, settings in (("qwen3_moe", {"dora": True}), ("mamba", {"targets": "all-linear"})):
         with pytest.raises(ConfigError, match="can't be put into") as caught:

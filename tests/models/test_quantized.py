@@ -82,6 +82,15 @@ def test_how_much_is_trained_does_not_depend_on_the_bits(tiny_model):
 
 
 @needed
+def test_the_rank_of_a_layer_does_not_depend_on_the_bits(tiny_model):
+    with pytest.raises(ConfigError, match="set a rank of at most") as whole:
+        add_adapters(load_model(str(tiny_model), dtype="float32"), rank=1000)
+    with pytest.raises(ConfigError) as packed:
+        add_adapters(quantized(tiny_model), rank=1000)
+    assert packed.value.problem == whole.value.problem
+
+
+@needed
 @pytest.mark.parametrize("dora", [False, True])
 def test_packed_rows_give_what_plain_rows_give(tiny_model, dora):
     groups = random_groups([2, 3])

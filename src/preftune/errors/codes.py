@@ -31,7 +31,7 @@ EXPLANATIONS: dict[str, str] = {
     "PT308": "The mended copy can't be written under this name. Nothing was overwritten: a copy is "
     "a new .jsonl file, never the data itself.",
     "PT309": "The model can't take the adapters asked for: each of `lora.targets` must be a linear "
-    "layer, by the last part of its name.",
+    "layer, by the last part of its name, and `lora.rank` no higher than a layer's own.",
     "PT310": "A setting needs a package that is not installed, or a newer one: an extra of "
     "preftune brings it.",
     "PT311": "Two settings can't be had together: bfloat16 weights need bfloat16 matmuls, and "

@@ -26,6 +26,10 @@ Targets = Sequence[str] | Literal["all-linear"]
 TRAINED = "default"
 """peft's name of the adapters that are trained."""
 
+MAMBAS = {"falcon_mamba", "jamba", "mamba"}
+BYPASSED = "dt_proj"
+"""A layer of theirs that the model never calls: it multiplies by the weight below an adapter."""
+
 
 def add_adapters(
     model: PreTrainedModel,
@@ -54,7 +58,8 @@ def add_adapters(
         The model with adapters. Without dropout: log-ratios to the reference would be noise.
 
     Raises:
-        ConfigError: a target is no linear layer of the model, or peft has no such adapters (PT309).
+        ConfigError: a target is no linear layer of the model, the rank is higher than any layer's,
+            or peft has no such adapters (PT309).
 
     References:
         Hu et al. 2021, arXiv:2106.09685, Eq. 3. Liu et al. 2024, arXiv:2402.09353, Eq. 5.
@@ -62,12 +67,14 @@ def add_adapters(
     import peft
 
     _require_targets(model, targets)
+    _require_rank(model, targets, rank)
     settings = peft.LoraConfig(
         task_type=peft.TaskType.CAUSAL_LM,
         r=rank,
         lora_alpha=cast(Any, 2 * rank if alpha is None else alpha),
         target_modules=targets if isinstance(targets, str) else list(targets),
         use_dora=dora,
+        exclude_modules=[BYPASSED] if model.config.model_type in MAMBAS else None,
         lora_dropout=0.0,
     )
     try:
@@ -154,6 +161,11 @@ def _require_targets(model: PreTrainedModel, targets: Targets) -> None:
         return
     layers = linear_layers(model)
     known = dict.fromkeys(name.rpartition(".")[2] for name in layers)
+    if model.config.model_type in MAMBAS:
+        known.pop(BYPASSED, None)
+        if any(target.rpartition(".")[2] == BYPASSED for target in targets):
+            problem = f"an adapter in `{BYPASSED}` of this {type(model).__name__} has no effect."
+            raise _no_target(problem, "name others: ", known)
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in layers):
             close = get_close_matches(target, list(known), n=1)
@@ -169,6 +181,30 @@ def _require_targets(model: PreTrainedModel, targets: Targets) -> None:
             f"`{layers[-1]}` shares its weight with the embedding of this {type(model).__name__}.",
             "name others: ",
             [name for name in known if name != layers[-1].rpartition(".")[2]],
+        )
+
+
+def _require_rank(model: PreTrainedModel, targets: Targets, rank: int) -> None:
+    """A product of more rows than its smaller side has is of no higher rank, only larger."""
+    output = cast(object, model.get_output_embeddings())
+    sides: list[int] = []
+    for name in linear_layers(model):
+        layer = model.get_submodule(name)
+        if isinstance(targets, str):
+            adapted = layer is not output
+        else:
+            adapted = any(name == one or name.endswith(f".{one}") for one in targets)
+        if adapted:  # a weight in 4 bits has lost its shape
+            shape = cast(Tensor, layer.weight).shape
+            linear = isinstance(layer, nn.Linear)
+            sides.append(min((layer.in_features, layer.out_features) if linear else shape))
+    if sides and rank > max(sides):
+        raise ConfigError(
+            "PT309",
+            f"no layer that is adapted has a rank above {max(sides):,}, and {rank:,} is asked for.",
+            where="lora.rank",
+            why="an adapter of a higher rank would add nothing but memory.",
+            fix=f"set a rank of at most {max(sides):,}; 8 to 64 are usual.",
         )
 
 
