@@ -59,7 +59,7 @@ def test_of_equals_the_one_with_the_smaller_kl_is_taken():
     assert choice.take == "near"
     assert set(choice.better_than_start) == {"far", "near"}
     told = "\n".join(report(result))
-    assert "can't be told apart from it; the smallest KL among them has near" in told
+    assert "can't be told apart from it; of these, near has the smallest KL (1.10 [" in told
     assert "Measured on 400 held-out pairs of 200 prompts." in told
     assert "of all 6 differences" in told
 
@@ -107,6 +107,41 @@ def test_numbers_are_drawn_as_lines(tmp_path):
     ]  # fmt: skip
     drawn = plot_sweep(SweepResult(out="x", runs=runs, figures=result.figures), tmp_path / "a.png")
     assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_smallest_kl_is_sought_among_what_is_better_than_the_start():
+    good = share(0.62)
+    worse = good.copy()
+    worse[np.flatnonzero(good)[:10]] = False
+    result = chosen(far=held_out(good, kl=9.0), weak=held_out(worse, kl=1.0))
+    assert result.choice.better_than_start == ["far"]
+    assert list(result.choice.alike) == ["weak"]
+    told = "\n".join(report(result))
+    assert "of those that are better than the start, far has the smallest KL (9.10 [" in told
+
+
+def test_below_20_prompts_nothing_is_recommended():
+    few, enough = (chosen(one=held_out(np.ones(2 * number, bool))) for number in (19, 20))
+    assert few.choice is None
+    assert report(few)[0].startswith("No recommendation: too few held-out prompts to choose by.")
+    assert few.figures["one"].accuracy.value == 1.0
+    assert enough.choice.take == "one"
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (("failed", "failed"), "all runs failed"),
+        (("stopped", "failed"), "no run was finished"),
+        (("finished", "failed"), "no finished run holds out pairs"),
+    ],
+)
+def test_without_figures_the_reason_is_given(states, said):
+    runs = [
+        Outcome(name=f"{at}", setting=f"{at}", values={}, out="x", state=state)
+        for at, state in enumerate(states)
+    ]
+    assert report(SweepResult(out="x", runs=runs))[0] == f"No recommendation: {said}."
 
 
 def test_a_run_that_was_stopped_says_where():

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+FEWEST_PROMPTS = 20
+"""Held-out prompts without which nothing is recommended."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
@@ -102,22 +105,23 @@ def choose(
     """The setting to take, by accuracy on the pairs that all of them held out.
 
     The intervals of all differences between settings, and of each setting from its start, hold at
-    once (bootstrap max-t over prompts), so that a difference is not found because there are many.
+    once (max-t over prompts), so that a difference is not found because there are many.
 
     Args:
         settings: Name → its finished runs, one for each seed.
         kl: Name → its KL, where it was measured.
 
     Returns:
-        The choice; none where the settings have fewer than two held-out prompts in common.
+        The choice; none where the settings have fewer than `FEWEST_PROMPTS` held-out prompts in
+        common.
     """
     names = list(settings)
     table = _table([settings[name] for name in names])
-    if len(table.counts) < 2:
+    if len(table.counts) < FEWEST_PROMPTS:
         return None
     number = len(names)
     family = _family(number)
-    found = simultaneous(table.sums, table.counts, family).estimates
+    found = simultaneous(table.sums, table.counts, family, reach=1).estimates
     level = table.sums.sum(0)[:number]
     # Ties by the smaller KL, then by the grid's order.
     order = sorted(range(number), key=lambda at: (-level[at], _value(kl.get(names[at]))))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from preftune.records import Estimate
-from preftune.sweeps.choice import Choice, Figures
+from preftune.sweeps.choice import FEWEST_PROMPTS, Choice, Figures
 
 if TYPE_CHECKING:
     from preftune.sweeps.sweep import Outcome, SweepResult
@@ -23,10 +23,18 @@ MOST_NAMED = 3
 def report(result: "SweepResult") -> list[str]:
     """What `preftune sweep` prints."""
     if not result.figures:
-        return ["No recommendation: no finished run holds out pairs.", *_plain(result.runs)]
+        return [f"No recommendation: {_why_none(result.runs)}.", *_plain(result.runs)]
     runs = len(by_setting(result.runs))
     said = recommendation(result.choice, result.figures, runs)
     return [*said, "", *table(result.runs, result.figures)]
+
+
+def _why_none(outcomes: Sequence["Outcome"]) -> str:
+    if any(one.state == "finished" for one in outcomes):
+        return "no finished run holds out pairs"
+    if all(one.state == "failed" for one in outcomes):
+        return "all runs failed"
+    return "no run was finished"
 
 
 def _plain(outcomes: Sequence["Outcome"]) -> list[str]:
@@ -42,7 +50,10 @@ def _plain(outcomes: Sequence["Outcome"]) -> list[str]:
 def recommendation(choice: Choice | None, figures: Mapping[str, Figures], runs: int) -> list[str]:
     """Sentences: what to take, what it can't be told from, and what the numbers are worth."""
     if choice is None:
-        return ["No recommendation: fewer than two held-out prompts are common to all runs."]
+        return [
+            "No recommendation: too few held-out prompts to choose by. All settings together need "
+            f"{FEWEST_PROMPTS} in common; a few hundred make the intervals narrow."
+        ]
     said = [_first(choice)]
     if choice.take is not None and choice.alike:
         said.append(_alike(choice, figures))
@@ -82,10 +93,14 @@ def _alike(choice: Choice, figures: Mapping[str, Figures]) -> str:
     take = figures[choice.take] if choice.take else None
     if take is None or take.kl is None:
         return f"{told}; the KL, which could decide, was not measured."
-    advice = f"the smallest KL among them has {choice.take}, {short(take.kl)} nats"
-    without = [name for name in choice.alike if name not in choice.better_than_start]
-    unless = " of those that are better than the start" if without else ""
-    return f"{told}; {advice}{unless}: take {choice.take}."
+    among = [choice.best, *choice.alike]
+    whose = "these" if set(among) <= set(choice.better_than_start) else (
+        "those that are better than the start"
+    )
+    return (
+        f"{told}; of {whose}, {choice.take} has the smallest KL ({short(take.kl)} nats): take "
+        f"{choice.take}."
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
