@@ -20,7 +20,7 @@ def words(model, data, out, *more):
     return [
         "sweep", "--model", str(model), "--data", str(data), "--objective", "dpo",
         "--out", str(out), "--grid", "objective.beta=0.05,0.5", "--kl-samples", "0",
-        "--set", "optimizer.pairs_per_step=8", "--set", "data.held_out=0.3", *more,
+        "--set", "optimizer.pairs_per_step=8", "--set", "data.held_out=0.75", *more,
     ]  # fmt: skip
 
 

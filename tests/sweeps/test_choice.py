@@ -1,13 +1,16 @@
 """The choice: what is best, what can't be told from it, and whether anything beats the start."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from preftune.sweeps.choice import choose, figures_of
 from preftune.sweeps.held_out import HeldOut
 from preftune.sweeps.plots import plot_sweep
-from preftune.sweeps.sweep import Outcome, SweepResult
+from preftune.sweeps.result import Outcome, SweepResult
 from preftune.sweeps.words import report
+from preftune.training.halves import decides_early
 
 
 def held_out(right, *, seed=0, start=0.5, kl=None):
@@ -118,6 +121,19 @@ def test_the_smallest_kl_is_sought_among_what_is_better_than_the_start():
     assert list(result.choice.alike) == ["weak"]
     told = "\n".join(report(result))
     assert "of those that are better than the start, far has the smallest KL (9.10 [" in told
+
+
+def test_after_halving_the_choice_is_on_prompts_that_halving_did_not_see():
+    right = share(0.8)
+    whole = replace(held_out(right), prompts=[f"{at // 2:016x}" for at in range(len(right))])
+    kept = whole.for_the_choice()
+    places = [at for at in range(len(right)) if at // 2 % 2]
+    assert kept.pairs == [whole.pairs[at] for at in places]
+    assert not any(map(decides_early, kept.prompts))
+    assert kept.values["accuracy"] == right[places].tolist()
+    result = replace(chosen(one=kept), halved=True)
+    assert result.choice.pairs == 200
+    assert "decided on the other half of the held-out prompts" in "\n".join(report(result))
 
 
 def test_below_20_prompts_nothing_is_recommended():

@@ -11,9 +11,11 @@ import pytest
 from preftune.errors import ConfigError
 from preftune.records import Silent
 from preftune.sweeps.grid import parse_grid
+from preftune.sweeps.result import to_json
 from preftune.sweeps.runs import resolve_runs
-from preftune.sweeps.sweep import sweep, to_json
+from preftune.sweeps.sweep import sweep
 from preftune.sweeps.words import report
+from preftune.training.halves import decides_early
 from preftune.training.metrics import read_metrics
 from preftune.training.run import train
 from preftune.training.runfile import resolve
@@ -49,7 +51,7 @@ def fresh_cache(folder):
 
 def keys(model, data, **more):
     return {
-        "model": str(model), "data.train": str(data), "data.held_out": 0.3,
+        "model": str(model), "data.train": str(data), "data.held_out": 0.75,
         "optimizer.pairs_per_step": 8, "optimizer.max_steps": 4, **more,
     }  # fmt: skip
 
@@ -136,9 +138,16 @@ def test_halving_stops_the_worse_half_and_leaves_the_rest_as_if_alone(
     ended = [run.name for run in result.runs if run.state == "finished"]
     assert set(result.figures) == set(ended)
     stops = json.loads((tmp_path / "sweep" / "stops.json").read_text())
-    first = {name: stop["held_out"]["accuracy"] for name, stop in stops["1/4"].items()}
+    first = {name: stop["early"]["accuracy"] for name, stop in stops["1/4"].items()}
     worst = min(first[name] for name in stops["1/2"])
     assert all(one <= worst for name, one in first.items() if name not in stops["1/2"])
+    prompts = json.loads((tmp_path / "sweep" / "held_out" / f"{ended[0]}.json").read_text())[
+        "prompts"
+    ]
+    left = [prompt for prompt in prompts if not decides_early(prompt)]
+    assert 0 < len(left) < len(prompts)
+    assert result.halved
+    assert result.figures[ended[0]].pairs == len(left)
     lr, objective = (word.partition("=")[2] for word in ended[0].split(","))
     more = {"optimizer.lr": float(lr), "objective": objective, "out": tmp_path / "alone"}
     train(resolve(None, {**keys(tiny_model, tiny_pairs), **more}))
@@ -153,6 +162,48 @@ def test_a_run_whose_loss_explodes_is_noted_and_the_sweep_goes_on(tmp_path, tiny
     assert [run.state for run in result.runs] == ["failed", "finished"]
     assert "gradient norm" in result.runs[0].error
     assert result.choice.best == "lr=0.001"
+
+
+def test_where_all_runs_fail_nobody_goes_on(tmp_path, tiny_model, tiny_pairs):
+    listener = Listener()
+    more = {"objective": "dpo", "optimizer.max_steps": 8, "data.held_out": 0.5}
+    grid = "optimizer.lr=1e30,2e30,3e30"
+    result = swept(tmp_path, tiny_model, tiny_pairs, grid, halving=True, watch=listener, **more)
+    assert [run.state for run in result.runs] == ["failed"] * 3
+    assert "no run goes on after 1/4 of the steps: all failed." in listener.said
+    assert report(result)[0] == "No recommendation: all runs failed."
+
+
+@pytest.mark.parametrize(
+    ("grid", "halving", "held_out", "code", "said"),
+    [
+        ("objective=dpo,simpo", True, 0.75, "PT303", "the grid has 2 settings, and halving lets 2"),
+        ("seed=0,1,2", True, 0.75, "PT303", "the grid has 1 setting, and"),
+        ("seed=0,1,2", False, 0.01, "PT301", "seed=0 holds out 1 prompt; at least two are needed."),
+        ("objective=dpo,simpo,hinge", True, 0.05, "PT301", "two others to choose by"),
+    ],
+)
+def test_what_can_not_be_compared_is_refused_before_training(  # noqa: PLR0917
+    grid, halving, held_out, code, said, tmp_path, tiny_model, tiny_pairs
+):
+    more = {} if "objective" in grid else {"objective": "dpo"}
+    more["data.held_out"] = held_out
+    with pytest.raises(ConfigError) as caught:
+        swept(tmp_path, tiny_model, tiny_pairs, grid, halving=halving, **more)
+    assert caught.value.code == code
+    assert said in caught.value.problem
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_prompts_to_choose_by_are_told_before_training(tmp_path, tiny_model, tiny_pairs):
+    listener = Listener()
+    more = {"data.held_out": 0.3, "optimizer.max_steps": 1}
+    result = swept(tmp_path, tiny_model, tiny_pairs, "objective=dpo,simpo", watch=listener, **more)
+    told = "leaves 9 held-out prompts to choose by: below 20 nothing will be recommended."
+    first = next(at for at, said in enumerate(listener.said) if said.startswith("run 1 of 2"))
+    assert f"objective=dpo {told}" in listener.said[:first]
+    assert result.choice is None
+    assert set(result.figures) == {"objective=dpo", "objective=simpo"}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from preftune.cli.run_options import (
 )
 
 if TYPE_CHECKING:
-    from preftune.sweeps.sweep import SweepResult
+    from preftune.sweeps.result import SweepResult
 
 
 def sweep(
@@ -111,7 +111,7 @@ def _stopped(code: int) -> typer.Exit:
 
 def _report(result: "SweepResult", *, as_json: bool) -> None:
     """The recommendation and the table, or everything as JSON."""
-    from preftune.sweeps.sweep import to_json
+    from preftune.sweeps.result import to_json
     from preftune.sweeps.words import report
 
     if as_json:

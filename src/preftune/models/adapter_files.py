@@ -1,10 +1,13 @@
 """Adapters as peft saves them: which model they belong to, and that model with them merged."""
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 from transformers import PreTrainedModel
@@ -24,7 +27,7 @@ from preftune.models.location import (
 from preftune.models.quiet import quiet
 
 if TYPE_CHECKING:
-    from peft import LoraConfig
+    from peft import LoraConfig, PeftModel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,24 +61,49 @@ def merged(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
     """
     import peft
 
-    name = adapter.place.name
-    try:
+    with _fitting(adapter):
         weights = load_file(adapter.place.fetch(ADAPTER_WEIGHTS))
         sizes = [size for one in weights.values() for size in one.shape]
         _require_ranks(adapter, max(sizes, default=0))
         with quiet():
             adapted = cast(peft.PeftModel, peft.get_peft_model(model, adapter.config))
+    put_weights(adapted, adapter)
+    with _fitting(adapter):
+        return merge(adapted)
+
+
+def put_weights(adapted: "PeftModel", adapter: Adapter) -> None:
+    """Give a model that has such adapters the weights of this one, in place.
+
+    Raises:
+        ConfigError: as `merged`.
+    """
+    import peft
+
+    name = adapter.place.name
+    with _fitting(adapter):
+        weights = load_file(adapter.place.fetch(ADAPTER_WEIGHTS))
+        with quiet():
             found = cast(Any, peft.set_peft_model_state_dict(adapted, weights))
         missing = [key for key in found.missing_keys if f".{TRAINED}" in key]
         if missing or found.unexpected_keys:
             first = (missing or found.unexpected_keys)[0]
             problem = f"the adapter's weights are not those that its settings ask for: {first}."
             raise unusable(name, problem, "save the adapter again.")
-        return merge(adapted)
+
+
+@contextmanager
+def _fitting(adapter: Adapter) -> Generator[None]:
+    """Turn what peft and safetensors raise into what a user can do about it."""
+    name = adapter.place.name
+    try:
+        yield
     except SafetensorError as error:
         problem = f"the adapter's weights are damaged: {first_line(error)}"
         raise unusable(name, problem, "save the adapter again.") from error
     except (OSError, ValueError, RuntimeError, LookupError, AttributeError, TypeError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
         problem = f"the adapter does not fit {adapter.base.name}: {first_line(error)}"
         raise unusable(name, problem, "name the adapter's own model in its settings.") from error
 

@@ -12,7 +12,7 @@ from preftune.sweeps.grid import written
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from preftune.sweeps.sweep import SweepResult
+    from preftune.sweeps.result import SweepResult
 
 # Okabe and Ito's colours: told apart by colour-blind people and in grey print.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")

@@ -1,17 +1,17 @@
 """`sweep`: train every run of a grid, in turn or by halves, then say which to take."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
-from preftune.errors import ConfigError, RunError
+from preftune.errors import RunError
 from preftune.records import Silent, Watch
-from preftune.sweeps.choice import Choice, Figures, choose, figures_of
+from preftune.sweeps.checks import check_halving, check_held_out, too_few_to_choose
+from preftune.sweeps.compare import compare
 from preftune.sweeps.folder import SweepFolder
 from preftune.sweeps.halving import SHARES, Halving
-from preftune.sweeps.held_out import HeldOut, Judge
-from preftune.sweeps.plots import plot_sweep
+from preftune.sweeps.judge import Judge
+from preftune.sweeps.result import Outcome, SweepResult, to_json
 from preftune.sweeps.runs import Run
 from preftune.training.folder import RunFolder
 from preftune.training.lora import check_lora
@@ -21,38 +21,6 @@ from preftune.training.shared import Shared
 
 KL_SAMPLES = 64
 """Held-out prompts that are sampled from, where nobody says otherwise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How one run of a sweep ended."""
-
-    name: str
-    setting: str
-    """Its name without the seed: runs that share it are repetitions of each other."""
-    values: dict[str, Any]
-    out: str
-    state: Literal["finished", "stopped", "failed", "waiting"] = "waiting"
-    steps: int = 0
-    num_steps: int = 0
-    held_out: dict[str, Any] = field(default_factory=dict[str, Any])
-    """The held-out figures of its last evaluation."""
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepResult:
-    """What a sweep did and found."""
-
-    out: str
-    runs: list[Outcome]
-    figures: dict[str, Figures] = field(default_factory=dict[str, Figures])
-    """Setting → figures on its held-out pairs, where its runs finished."""
-    choice: Choice | None = None
-    """None where nothing could be compared."""
-    plot: str | None = None
-    interrupted: int | None = None
-    """The signal that asked to stop, if one did; the same call goes on."""
 
 
 def sweep(
@@ -70,7 +38,8 @@ def sweep(
         root: Folder of the sweep; each run has its own below it.
         runs: From `resolve_runs`.
         watch: Told of the progress.
-        halving: Stop the worse half after a quarter of the steps, and again after half of them.
+        halving: Stop the worse half after a quarter of the steps, and again after half of them, by
+            one half of the held-out prompts; the others are for the choice.
         kl_samples: Held-out prompts sampled from for each run; 0: the KL is not measured.
         trust_remote_code: Run code that comes with the models.
 
@@ -81,6 +50,8 @@ def sweep(
     watch = watch or Silent()
     folder = SweepFolder(root)
     folder.check()
+    if halving:
+        check_halving(runs)
     for run in runs:
         RunFolder(run.settings.out).check(run.resolved)
     work = _Work(
@@ -88,9 +59,10 @@ def sweep(
         list(runs),
         watch,
         kl_samples=kl_samples,
+        halving=halving,
         trust_remote_code=trust_remote_code,
     )
-    work.prepare(halving=halving)
+    work.prepare()
     interrupted = work.train_by_halves() if halving else work.train_all()
     if interrupted is not None:
         return work.result(interrupted=interrupted)
@@ -107,20 +79,23 @@ class _Work:
         watch: Watch,
         *,
         kl_samples: int,
+        halving: bool,
         trust_remote_code: bool,
     ) -> None:
         self.folder, self.runs, self.watch, self.kl_samples = folder, runs, watch, kl_samples
+        self.halving = halving
         self.trust_remote_code = trust_remote_code
         self.shared = Shared(trust_remote_code=trust_remote_code)
         self.results: dict[str, TrainResult] = {}
         self.errors: dict[str, str] = {}
 
-    def prepare(self, *, halving: bool) -> None:
+    def prepare(self) -> None:
         """Read all data and refuse what can't be compared, before anything is trained."""
         done = [run for run in self.runs if finished_result(RunFolder(run.settings.out))]
         also = f", {len(done)} of them finished" if done else ""
         self.watch.say(f"{len(self.runs)} runs in {self.folder.root}{also}.")
         known: set[str] = set()
+        warning: str | None = None
         for run in self.runs:
             if run in done and self.folder.measured(run, self.kl_samples) is not None:
                 continue
@@ -130,7 +105,10 @@ class _Work:
                 known.add(fits)
             objective = bind_objective(run.settings)
             data = self.shared.material(run.settings, objective, self.watch).data
-            _check_held_out(run, data.held_out, halving=halving)
+            check_held_out(run, data.held_out, halving=self.halving)
+            warning = warning or too_few_to_choose(run, data.held_out, halving=self.halving)
+        if warning is not None:
+            self.watch.say(warning)
         self.write(self.result())
 
     def train_all(self) -> int | None:
@@ -188,33 +166,12 @@ class _Work:
 
     def compare(self) -> SweepResult:
         """Measure what finished, choose, draw, and write it all down."""
-        measured: dict[str, list[HeldOut]] = {}
         self.shared.forget_policy()
-        judge = Judge(self.shared, self.kl_samples, trust_remote_code=self.trust_remote_code)
         finished = [run for run in self.runs if self.outcome(run).state == "finished"]
-        self.watch.begin("comparing", len(finished))
-        try:
-            for number, run in enumerate(finished, 1):
-                found = self.folder.measured(run, self.kl_samples)
-                if found is None:
-                    found = judge.measure(run)
-                    self.folder.keep(run, self.kl_samples, found)
-                if found.pairs:
-                    measured.setdefault(run.setting, []).append(found)
-                self.watch.advance(number)
-        finally:
-            self.watch.end()
-        result = self._chosen(measured)
+        judge = Judge(self.shared, self.kl_samples, trust_remote_code=self.trust_remote_code)
+        result = compare(self.result(), finished, judge, self.folder, self.watch)
         self.write(result)
         return result
-
-    def _chosen(self, measured: dict[str, list[HeldOut]]) -> SweepResult:
-        if not measured:
-            return self.result()
-        figures = {name: figures_of(those) for name, those in measured.items()}
-        choice = choose(measured, {name: one.kl for name, one in figures.items()})
-        result = replace(self.result(), figures=figures, choice=choice)
-        return replace(result, plot=str(plot_sweep(result, self.folder.plot)))
 
     def outcome(self, run: Run) -> Outcome:
         """How far one run is."""
@@ -240,33 +197,10 @@ class _Work:
     def result(self, interrupted: int | None = None) -> SweepResult:
         """What is known so far."""
         outcomes = [self.outcome(run) for run in self.runs]
-        return SweepResult(out=str(self.folder.root), runs=outcomes, interrupted=interrupted)
+        return SweepResult(
+            out=str(self.folder.root), runs=outcomes, halved=self.halving, interrupted=interrupted
+        )
 
     def write(self, result: SweepResult) -> None:
         """Write `sweep.json`."""
         self.folder.write(to_json(result))
-
-
-def to_json(result: SweepResult) -> dict[str, Any]:
-    """A sweep as plain JSON values."""
-    return {"version": 1, **asdict(result)}
-
-
-def _check_held_out(run: Run, held_out: Sequence[Any], *, halving: bool) -> None:
-    prompts = {group.prompt_ids.tobytes() for group in held_out}
-    if len(prompts) < 2:
-        raise ConfigError(
-            "PT301",
-            f"{run.name} holds out {len(prompts)} prompt; at least two are needed.",
-            where="data.held_out",
-            why="an interval measures how results differ between prompts.",
-            fix="hold out more: --set data.held_out=0.1; a few hundred make the intervals narrow.",
-        )
-    if halving and not any(group.relations for group in held_out):
-        raise ConfigError(
-            "PT303",
-            f"the rows of {run.name} hold no pairs, and halving goes by accuracy on pairs.",
-            where="--halving",
-            why="losses of different settings can't be compared.",
-            fix="leave --halving out.",
-        )

@@ -7,7 +7,7 @@ from preftune.records import Estimate
 from preftune.sweeps.choice import FEWEST_PROMPTS, Choice, Figures
 
 if TYPE_CHECKING:
-    from preftune.sweeps.sweep import Outcome, SweepResult
+    from preftune.sweeps.result import Outcome, SweepResult
 
 COLUMNS = (
     ("accuracy", "accuracy"),
@@ -25,7 +25,7 @@ def report(result: "SweepResult") -> list[str]:
     if not result.figures:
         return [f"No recommendation: {_why_none(result.runs)}.", *_plain(result.runs)]
     runs = len(by_setting(result.runs))
-    said = recommendation(result.choice, result.figures, runs)
+    said = recommendation(result.choice, result.figures, runs, halved=result.halved)
     return [*said, "", *table(result.runs, result.figures)]
 
 
@@ -47,12 +47,15 @@ def _plain(outcomes: Sequence["Outcome"]) -> list[str]:
     return lines
 
 
-def recommendation(choice: Choice | None, figures: Mapping[str, Figures], runs: int) -> list[str]:
+def recommendation(
+    choice: Choice | None, figures: Mapping[str, Figures], runs: int, *, halved: bool = False
+) -> list[str]:
     """Sentences: what to take, what it can't be told from, and what the numbers are worth."""
     if choice is None:
+        need = f"{FEWEST_PROMPTS} in common" + (" that halving did not go by" if halved else "")
         return [
             "No recommendation: too few held-out prompts to choose by. All settings together need "
-            f"{FEWEST_PROMPTS} in common; a few hundred make the intervals narrow."
+            f"{need}; a few hundred make the intervals narrow."
         ]
     said = [_first(choice)]
     if choice.take is not None and choice.alike:
@@ -66,6 +69,11 @@ def recommendation(choice: Choice | None, figures: Mapping[str, Figures], runs: 
         f"Measured on {choice.pairs:,} held-out pairs of {choice.prompts:,} prompts. The intervals "
         f"of all {choice.differences:,} differences hold at once at 95 % (bootstrap max-t)."
     )
+    if halved:
+        said.append(
+            "Who went on was decided on the other half of the held-out prompts, so that these "
+            "figures are not flattered by it."
+        )
     left = runs - len(figures)
     if left > 0:
         said.append(f"{left} of {runs} were not compared: stopped early, or failed.")
@@ -94,8 +102,10 @@ def _alike(choice: Choice, figures: Mapping[str, Figures]) -> str:
     if take is None or take.kl is None:
         return f"{told}; the KL, which could decide, was not measured."
     among = [choice.best, *choice.alike]
-    whose = "these" if set(among) <= set(choice.better_than_start) else (
-        "those that are better than the start"
+    whose = (
+        "these"
+        if set(among) <= set(choice.better_than_start)
+        else ("those that are better than the start")
     )
     return (
         f"{told}; of {whose}, {choice.take} has the smallest KL ({short(take.kl)} nats): take "

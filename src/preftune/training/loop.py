@@ -12,6 +12,7 @@ from preftune.records import Watch
 from preftune.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from preftune.training.config import RunSettings
 from preftune.training.folder import RunFolder
+from preftune.training.halves import decides_early, prompt_hash
 from preftune.training.metrics import MetricLog, Speed
 from preftune.training.optimizer import learning_rate
 from preftune.training.reference import move
@@ -71,7 +72,9 @@ class Loop:
         if progress.step > saved:
             self._save(progress)
         if last <= progress.step < self.sampler.num_steps:
-            self.evaluate(log, progress)  # dropped from the log when the run goes on
+            # Both are dropped from the log when the run goes on.
+            self._evaluate_early(log, progress)
+            self.evaluate(log, progress)
         return progress
 
     def evaluate(self, log: MetricLog, progress: Progress) -> None:
@@ -79,6 +82,12 @@ class Loop:
         if self.held_out:
             outcome = self.stepper.evaluate(self.held_out)
             log.write(self._entry("held_out", progress, outcome))
+
+    def _evaluate_early(self, log: MetricLog, progress: Progress) -> None:
+        """Log the figures on that half of the held-out prompts by which runs are stopped."""
+        early = [one for one in self.held_out if decides_early(prompt_hash(one.group.prompt_ids))]
+        if early:
+            log.write(self._entry("held_out_early", progress, self.stepper.evaluate(early)))
 
     def _step(self, log: MetricLog, speed: Speed, progress: Progress) -> Progress:
         examples = [self.train[index] for index in self.sampler.step(progress.step)]
