@@ -97,7 +97,7 @@ def test_adapters_are_swapped_where_the_reference_moves(tmp_path, tiny_model, ti
 
 @pytest.mark.slow
 def test_adapters_are_swapped_over_the_same_weights(tmp_path, tiny_model, tiny_pairs):
-    shared, lora = Shared(), {"lora.rank": 4}
+    shared, lora = Shared(), {"lora.rank": 4, "checkpoint_activations": False}  # not a run's choice
     first = settings(tiny_model, tiny_pairs, tmp_path / "first", **lora)
     train(first, shared=shared)
     kept = shared.policy(first.settings).model
