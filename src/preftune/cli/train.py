@@ -53,6 +53,14 @@ def train(
     price: Annotated[
         float | None, typer.Option(help="With --plan: price of an hour of the device.", min=0)
     ] = None,
+    try_for: Annotated[
+        str | None,
+        typer.Option(
+            "--try",
+            help="Train so long (60s, 2m), foresee time and memory, show a sample; keep nothing.",
+            metavar="TIME",
+        ),
+    ] = None,
     as_json: AsJson = False,
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
@@ -67,6 +75,8 @@ def train(
     preftune train RUN.yaml --set objective.beta=0.3 --out runs/second
 
     preftune train RUN.yaml --plan --memory 24GiB --price 2.5
+
+    preftune train RUN.yaml --try 60s
     """
     from preftune.training.runfile import resolve
 
@@ -83,6 +93,7 @@ def train(
     )
     resolved = resolve(run_file, given, settings or (), flags=FLAGS)
     if plan:
+        _alone(try_for)
         from preftune.cli.plan import show_plan
 
         show_plan(
@@ -94,6 +105,11 @@ def train(
         )
         return
     _only_with_plan(memory=memory, price=price)
+    if try_for is not None:
+        from preftune.cli.trial import show_trial
+
+        show_trial(resolved, try_for, as_json=as_json, trust_remote_code=trust_remote_code)
+        return
 
     from preftune.cli.console import terminal_watch
     from preftune.cli.outcome import report_outcome
@@ -101,6 +117,17 @@ def train(
 
     result = run(resolved, terminal_watch(), trust_remote_code=trust_remote_code)
     report_outcome(result, as_json=as_json)
+
+
+def _alone(try_for: str | None) -> None:
+    """Refuse a trial beside a plan."""
+    if try_for is not None:
+        raise ConfigError(
+            "PT303",
+            "--try has no effect beside --plan.",
+            why="a plan loads no weights, and a trial trains.",
+            fix="give one of the two.",
+        )
 
 
 def _only_with_plan(**options: object) -> None:

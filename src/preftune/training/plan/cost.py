@@ -83,14 +83,18 @@ def work_of(
         whole += forward  # every micro-batch is scored once more, before the step
     if live:
         whole += forward
-    every = settings.evaluate_every or max(1, -(-work.steps // 4))
-    evaluations = 1 + -(-work.steps // every)
     return Work(
         training=whole * work.tokens,
         reference=forward * work.reference_tokens if _is_cached(objective, live) else 0.0,
-        evaluation=forward * work.held_out_tokens * evaluations,
+        evaluation=forward * work.held_out_tokens * evaluations(settings, work),
         rate=rate,
     )
+
+
+def evaluations(settings: RunSettings, work: Workload) -> int:
+    """How often the held-out groups are evaluated."""
+    every = settings.evaluate_every or max(1, -(-work.steps // 4))
+    return 1 + -(-work.steps // every)
 
 
 def _is_cached(objective: BoundObjective, live: bool) -> bool:

@@ -193,7 +193,7 @@ def _measured(case: Case, depth: int) -> _Measured:
         _held(case, shapes),
         _counts(shapes),
         0 if settings.optimizer.in_backward else _gradient_bytes(shapes),
-        4 * BUFFERS * PIECE.get(case.device.type, PIECE["cpu"]),
+        _update_bytes(case, shapes),
         _traced(case, shapes, depth),
         shapes.layout,
     )
@@ -237,6 +237,8 @@ def _held(case: Case, shapes: Shapes) -> Bytes:
     reference = 0
     if moving or case.objective.reference == "distribution":
         reference = weights
+        if moving:  # what bfloat16 weights can't hold is kept beside them
+            reference += sum(p.nbytes for p in model.parameters() if p.dtype == torch.bfloat16)
         if settings.lora is not None:  # the weights are shared; adapters, only if they move
             trained = sum(p.nbytes for p in model.parameters() if p.requires_grad)
             reference = trained if moving else 0
@@ -268,6 +270,17 @@ def _unforeseeable(shapes: Shapes, error: Exception) -> ConfigError:
         why="its code looks at what is in the tensors, and a plan knows only their shapes.",
         fix="try it instead: --try 60s measures.",
     )
+
+
+def _update_bytes(case: Case, shapes: Shapes) -> int:
+    """What an update holds: nothing where torch's fused AdamW runs over whole float32 weights."""
+    chosen = case.settings.optimizer
+    trained = [p for p in shapes.model.parameters() if p.requires_grad]
+    plain = chosen.name == "adamw" and not chosen.in_backward
+    if plain and all(p.dtype != torch.bfloat16 for p in trained):
+        return 0
+    piece = PIECE.get(case.device.type, PIECE["cpu"])
+    return 4 * BUFFERS * min(piece, max(p.numel() for p in trained))
 
 
 def _gradient_bytes(shapes: Shapes) -> int:

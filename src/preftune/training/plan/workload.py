@@ -31,6 +31,8 @@ class Workload:
     """Of the groups in `reference_tokens`: what the reference's cache holds."""
     fullest: Sequence[TokenGroup]
     """The micro-batch with most tokens."""
+    fullest_step: int
+    """The step that it is in, from 0."""
     num_batches: int
     """Micro-batches of the step that it is in; the largest number where several are as full."""
 
@@ -53,6 +55,7 @@ def workload(settings: RunSettings, data: Prepared) -> Workload:
     tokens = unshared = padded = micro_batches = 0
     fullest: tuple[int, int] = (0, 0)
     chosen: list[int] = []
+    fullest_step = 0
     for number in range(sampler.num_steps):
         step = sampler.step(number)
         batches = fill_windows([lengths[index] for index in step], settings.tokens_per_batch)
@@ -66,7 +69,7 @@ def workload(settings: RunSettings, data: Prepared) -> Workload:
             size = sum(lengths[step[place]] for place in batch)
             if (size, len(batches)) > fullest:
                 fullest = size, len(batches)
-                chosen = [step[place] for place in batch]
+                chosen, fullest_step = [step[place] for place in batch], number
     held_out = sum(group.length for group in data.held_out)
     scored = [data.train[index] for index in sampler.visited()] + data.held_out
     return Workload(
@@ -79,6 +82,7 @@ def workload(settings: RunSettings, data: Prepared) -> Workload:
         held_out_tokens=held_out,
         response_tokens=sum(len(r.ids) for group in scored for r in group.responses),
         fullest=[data.train[index] for index in chosen],
+        fullest_step=fullest_step,
         num_batches=fullest[1],
     )
 
