@@ -128,6 +128,10 @@ def _parse(text: str, where: str) -> Axis:
     if len(values) < 2:
         fix = f"give two or more, or set it for all runs: --set {key}={listed.strip() or '…'}."
         raise _wrong(f"`{key}` has {len(values) or 'no'} value.", where, fix)
+    known = [json.dumps(value, sort_keys=True) for value in values]
+    again = next((one for place, one in enumerate(known) if one in known[:place]), None)
+    if again is not None:
+        raise _wrong(f"the value {again} of `{key}` stands twice.", where, "give it once.")
     return Axis(key, values)
 
 

@@ -67,7 +67,8 @@ def recommendation(
         )
     said.append(
         f"Measured on {choice.pairs:,} held-out pairs of {choice.prompts:,} prompts. The intervals "
-        f"of all {choice.differences:,} differences hold at once at 95 % (bootstrap max-t)."
+        f"of all {choice.differences:,} differences, between settings and from the start, hold at "
+        "once at 95 % (bootstrap max-t)."
     )
     if halved:
         said.append(

@@ -38,10 +38,10 @@ def check_one_batch(settings: RunSettings, sampler: Sampler, groups: Sequence[To
         return
     fixes = [f"tokens_per_batch={sum(largest)}"] if pairs <= WINDOW else []
     if (fitting := min(budget // max(tokens), WINDOW)) > 0:
-        fixes.append(f"optimizer.pairs_per_step={fitting}")
+        fixes.append(f"optimizer.pairs_per_step={fitting} (smaller steps, so another result)")
     raise _refused(
-        f"a step of this data holds up to {sum(largest):,} tokens in {len(largest):,} groups, a "
-        f"micro-batch at most {budget:,} tokens in {WINDOW} groups.",
+        f"a step of this data holds up to {sum(largest):,} tokens of {len(largest):,} prompts, a "
+        f"micro-batch at most {budget:,} tokens of {WINDOW} prompts.",
         f"set {' or '.join(fixes)}, or leave optimizer.in_backward out.",
     )
 
