@@ -108,7 +108,7 @@ scalars = st.one_of(
 )  # fmt: skip
 
 
-@given(st.lists(scalars, min_size=2, max_size=6))
+@given(st.lists(scalars, min_size=2, max_size=6, unique_by=json.dumps))
 def test_names_are_unique_folders_whatever_the_values(values):
     axes = parse_grid([f"data.split={','.join(map(json.dumps, values))}"])
     assert len(axes[0].values) == len(values)
