@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from preftune.objectives.bound import BoundObjective
 from preftune.training.checkpoint import KEPT
 from preftune.training.config import RunSettings
+from preftune.training.lora import result_of
 from preftune.training.plan.memory import MemoryPlan
 from preftune.training.plan.workload import Workload
 
@@ -62,7 +63,7 @@ def disk_of(
     """
     moving = memory.trained_bytes if settings.reference.every is not None else 0
     checkpoint = memory.trained_bytes + memory.optimizer_bytes + moving
-    adapter = settings.lora is not None and settings.lora.save == "adapter"
+    adapter = result_of(settings) == "adapter"
     model = memory.trained_bytes if adapter else memory.parameters * stored
     cache = 4 * work.response_tokens if cached else 0
     return Disk(checkpoint, (KEPT + 1) * checkpoint, model, cache)
@@ -79,7 +80,7 @@ def work_of(
     tokens = sum(group.length for group in work.fullest)
     forward, whole = memory.forward_flops / tokens, memory.flops / tokens
     live = settings.reference.every is not None or objective.reference == "distribution"
-    if objective.whole_step and work.micro_batches > work.steps:
+    if objective.whole_step and (work.micro_batches > work.steps or objective.mismatched):
         whole += forward  # every micro-batch is scored once more, before the step
     if live:
         whole += forward

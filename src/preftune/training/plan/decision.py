@@ -10,7 +10,11 @@ from preftune.models.precision import choose_device, choose_precision
 from preftune.objectives.bound import BoundObjective
 from preftune.records import Watch
 from preftune.training.config import RunSettings
-from preftune.training.plan.machine import free_memory, held_by_process
+from preftune.training.plan.machine import (
+    free_memory,
+    give_freed_memory_back,
+    held_by_process,
+)
 from preftune.training.plan.memory import LIBRARIES, Case, MemoryPlan, plan_memory
 from preftune.training.plan.shapes import depth_of
 from preftune.training.plan.workload import Workload, workload
@@ -84,8 +88,21 @@ def decide(
 
     Small runs on large machines are not planned: a bound shows that they fit.
     """
-    if settings.checkpoint_activations != "auto":
-        return settings
+    if settings.checkpoint_activations == "auto":
+        settings = _decided_now(settings, objective, config, data, watch, trust_remote_code)
+    if settings.checkpoint_activations:
+        give_freed_memory_back(choose_device())
+    return settings
+
+
+def _decided_now(  # noqa: PLR0917
+    settings: RunSettings,
+    objective: BoundObjective,
+    config: PreTrainedConfig,
+    data: Prepared,
+    watch: Watch,
+    trust_remote_code: bool,
+) -> RunSettings:
     off = settings.model_copy(update={"checkpoint_activations": False})
     free = free_memory(choose_device())
     if _at_most(config, data, settings) < CERTAIN * free:

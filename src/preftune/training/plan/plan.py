@@ -8,9 +8,11 @@ from transformers import PreTrainedConfig
 
 from preftune.models import load_config, load_tokenizer
 from preftune.models.limits import token_limit
+from preftune.models.precision import choose_precision
 from preftune.records import Silent, Watch
 from preftune.training.config import RunSettings
 from preftune.training.effects import check_moves
+from preftune.training.lora import check_lora
 from preftune.training.one_batch import check_one_batch
 from preftune.training.plan.cost import Disk, Work, disk_of, work_of
 from preftune.training.plan.decision import case_of, decided
@@ -73,6 +75,7 @@ def plan(
         ConfigError, DataError: as `train`; PT406 where the architecture can't be foreseen.
     """
     settings, objective = resolved.settings, bind_objective(resolved.settings)
+    check_lora(settings, trust_remote_code=trust_remote_code, needs_weights=False)
     config = load_config(settings.model, needs_weights=False, trust_remote_code=trust_remote_code)
     tokenizer = load_tokenizer(settings.model, trust_remote_code=trust_remote_code)
     limit = token_limit(settings.rendering.max_tokens, config)
@@ -101,7 +104,8 @@ def plan(
 
 def _remedies(case: Case, data: Prepared, found: MemoryPlan, free: int) -> tuple[Remedy, ...]:
     def peak_of(settings: RunSettings) -> int:
-        changed = replace(case, settings=settings)
+        precision = choose_precision(settings.precision)
+        changed = replace(case, settings=settings, precision=precision)
         sampler = sampler_of(settings, data)
         check_one_batch(settings, sampler, data.train)
         if settings.tokens_per_batch != case.settings.tokens_per_batch:
