@@ -101,6 +101,11 @@ def _verdict(plan: "Plan") -> list[str]:
         tight = " It is tight: the plan may be off by a tenth." if share > TIGHT else ""
         return [f"fits: {share:.0%} of the free memory.{tight}"]
     lines = [f"does not fit: {share:.0%} of the free memory. What would save most:"]
+    if all(remedy.peak > plan.free for remedy in plan.remedies):
+        process = plan.memory.peak.parts.get("process", 0)
+        alone = f" Python, torch and the data alone take {size(process)}." if process else ""
+        lines = [f"does not fit: {share:.0%} of the free memory, and nothing known helps.{alone}"]
+        lines += ["What would save most:"] if plan.remedies else []
     return [*lines, *(line for remedy in plan.remedies for line in _remedy(plan, remedy))]
 
 

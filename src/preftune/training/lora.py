@@ -21,15 +21,24 @@ Result = Literal["adapter", "whole"]
 """What `model/` holds in the end."""
 
 
-def check_lora(settings: RunSettings, *, trust_remote_code: bool = False) -> None:
+def check_lora(
+    settings: RunSettings, *, trust_remote_code: bool = False, needs_weights: bool = True
+) -> None:
     """Refuse adapters that the model can't take, before data or weights are read.
+
+    Args:
+        settings: Of the run.
+        trust_remote_code: Run code that comes with the model.
+        needs_weights: Whether a model without weights is refused, too; a plan does with its shapes.
 
     Raises:
         ConfigError: PT309, PT400 where an adapter should be in 4 bits, and as `load_config`.
     """
     if settings.lora is None:
         return
-    config = load_config(settings.model, trust_remote_code=trust_remote_code)
+    config = load_config(
+        settings.model, trust_remote_code=trust_remote_code, needs_weights=needs_weights
+    )
     if settings.lora.quantize is not None and locate(settings.model).is_adapter:
         raise sum_in_four_bits(settings.model)
     put_adapters(skeleton(config, trust_remote_code=trust_remote_code), settings)
