@@ -23,14 +23,15 @@ def run(
     turns: Turns,
 ) -> None:
     """Train until there are no more turns."""
-    from preftune.models.precision import flush_denormals
+    import torch
+
     from preftune.objectives.binding import bind
     from preftune.training.optimizer import make_optimizer
     from preftune.training.policy import load_policy
     from preftune.training.step import Stepper
     from preftune.training.update import update
 
-    flush_denormals()  # as `train` does
+    torch.set_flush_denormal(True)  # as `train` does
     peak = Peak(conditions.device)
     settings = _settings(contestant, conditions)
     policy = load_policy(settings)

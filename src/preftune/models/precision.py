@@ -1,6 +1,7 @@
 """In which precision the matmuls run. Log-probs, sums and optimiser state are float32 always."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import torch
@@ -28,11 +29,17 @@ def matmuls_in(precision: MatmulPrecision, device: torch.device) -> AbstractCont
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def flush_denormals() -> None:
-    """Let numbers below 1.2e-38 be 0 on a CPU, in this thread and those that it starts from now on.
+@contextmanager
+def denormals_as_zero() -> Generator[None]:
+    """For a while, numbers below 1.2e-38 are 0 on a CPU, in this thread and those that it starts.
 
     The gradient of a pair that is won by far is of that size, and a CPU multiplies such numbers a
     hundred times more slowly. Before the first parallel operation of the process: threads that
-    exist already keep computing with them.
+    exist already keep computing with them. Afterwards this thread is as it was before.
     """
+    were_zero = bool(torch.tensor(1e-39) * 1 == 0)
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(were_zero)

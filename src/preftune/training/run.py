@@ -10,7 +10,7 @@ from preftune.errors import ConfigError, ResourceError
 from preftune.models import LogProbModel
 from preftune.models.cache import ReferenceCache, default_root
 from preftune.models.location import holds_model
-from preftune.models.precision import MatmulPrecision, flush_denormals, matmuls_in
+from preftune.models.precision import MatmulPrecision, denormals_as_zero, matmuls_in
 from preftune.models.reference import score_reference
 from preftune.records import Silent, Watch
 from preftune.training.checkpoint import (
@@ -82,7 +82,6 @@ def train(
         ConfigError, DataError, ResourceError, RunError: see `preftune.errors`.
     """
     watch = watch or Silent()
-    flush_denormals()
     folder = RunFolder(resolved.settings.out)
     folder.check(resolved)
     finished = finished_result(folder)
@@ -91,7 +90,7 @@ def train(
         return finished
     check_lora(resolved.settings, trust_remote_code=trust_remote_code)
     try:
-        with interruptible(watch.say) as wish:
+        with denormals_as_zero(), interruptible(watch.say) as wish:
             shared = shared or Shared(trust_remote_code=trust_remote_code)
             return _train(resolved, folder, watch, wish, shared=shared, until=until)
     except (torch.OutOfMemoryError, MemoryError) as error:
