@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from preftune.training.plan.remedies import Remedy
     from preftune.training.runfile import Resolved
 
-TIGHT = 0.9
-"""Share of the free memory from which on the plan's own error may decide."""
-
 
 def show_plan(
     resolved: "Resolved",
@@ -98,8 +95,7 @@ def _costs(plan: "Plan") -> list[str]:
 def _verdict(plan: "Plan") -> list[str]:
     share = plan.memory.peak.total / plan.free
     if plan.fits:
-        tight = " It is tight: the plan may be off by a tenth." if share > TIGHT else ""
-        return [f"fits: {share:.0%} of the free memory.{tight}"]
+        return [f"fits: {share:.0%} of the free memory.{_tight(plan, share)}"]
     lines = [f"does not fit: {share:.0%} of the free memory. What would save most:"]
     if all(remedy.peak > plan.free for remedy in plan.remedies):
         process = plan.memory.peak.parts.get("process", 0)
@@ -107,6 +103,19 @@ def _verdict(plan: "Plan") -> list[str]:
         lines = [f"does not fit: {share:.0%} of the free memory, and nothing known helps.{alone}"]
         lines += ["What would save most:"] if plan.remedies else []
     return [*lines, *(line for remedy in plan.remedies for line in _remedy(plan, remedy))]
+
+
+def _tight(plan: "Plan", share: float) -> str:
+    from preftune.training.plan.machine import USABLE
+
+    if share > USABLE:
+        return " It is tight: the plan may be off by a tenth."
+    if share > plan.usable:
+        return (
+            " It is tight: glibc's malloc may keep half as much again, unless "
+            "MALLOC_MMAP_THRESHOLD_=1048576 is set."
+        )
+    return ""
 
 
 def _remedy(plan: "Plan", remedy: "Remedy") -> list[str]:
@@ -143,6 +152,7 @@ def _document(plan: "Plan") -> dict[str, Any]:
         "fits": plan.fits,
         "device": plan.device,
         "free_bytes": plan.free,
+        "usable_share": plan.usable,
         "checkpoint_activations": plan.checkpointing,
         "layout": plan.memory.layout,
         "peak": {"bytes": peak.total, "moment": peak.name, "parts": peak.parts},

@@ -14,14 +14,13 @@ from preftune.training.plan.machine import (
     free_memory,
     give_freed_memory_back,
     held_by_process,
+    usable,
 )
 from preftune.training.plan.memory import LIBRARIES, Case, MemoryPlan, plan_memory
 from preftune.training.plan.shapes import depth_of
 from preftune.training.plan.workload import Workload, workload
 from preftune.training.prepare import Prepared
 
-MOST = 0.9
-"""Share of the free memory up to which all activations are kept."""
 CERTAIN = 0.25
 """Share of the free memory below which a bound suffices and nothing is counted."""
 
@@ -53,7 +52,7 @@ def decided(case: Case, free: int) -> tuple[Case, MemoryPlan]:
     """The case with activation checkpointing on or off, and its memory.
 
     Args:
-        case: As the settings say it: `auto` is on where the peak without exceeds `MOST` of `free`.
+        case: As the settings say it: `auto` is on where the peak without exceeds a share of `free`.
         free: Bytes that the run may take.
 
     Raises:
@@ -63,7 +62,7 @@ def decided(case: Case, free: int) -> tuple[Case, MemoryPlan]:
         return case, plan_memory(case)
     keeping = with_checkpointing(case, on=False)
     found = plan_memory(keeping)
-    if found.peak.total <= MOST * free:
+    if found.peak.total <= usable(case.device) * free:
         return keeping, found
     frugal = with_checkpointing(case, on=True)
     return frugal, plan_memory(frugal)
@@ -119,7 +118,7 @@ def _decided_now(  # noqa: PLR0917
     if case.settings.checkpoint_activations:
         watch.say(
             "Activation checkpointing is on: without it the run would need more than "
-            f"{MOST:.0%} of the {free / 2**30:.1f} GiB that are free; with it about "
+            f"{usable(case.device):.0%} of the {free / 2**30:.1f} GiB that are free; with it about "
             f"{found.peak.total / 2**30:.1f} GiB. checkpoint_activations=false keeps it off."
         )
     return case.settings

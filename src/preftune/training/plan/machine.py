@@ -21,6 +21,10 @@ M_MMAP_THRESHOLD = -3
 """glibc's number for it (malloc.h)."""
 MAPPED = 2**20
 """Bytes from which on memory is mapped, and given back when it is freed."""
+USABLE = 0.9
+"""Share of the free memory that tensors may take: a plan is right within a tenth."""
+USABLE_BY_MALLOC = 0.6
+"""The same where glibc's malloc keeps what is freed: up to half as much again (measured)."""
 SECONDS = 1.0
 """How long multiplying is measured."""
 
@@ -45,6 +49,16 @@ def held_by_process() -> int:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
     return 0
+
+
+def usable(device: torch.device, *, checkpointing: bool = False) -> float:
+    """Share of the free memory that a run's tensors may take without risk.
+
+    With activation checkpointing freed memory is given back at once.
+    """
+    if checkpointing or device.type != "cpu" or "MALLOC_MMAP_THRESHOLD_" in os.environ:
+        return USABLE
+    return USABLE_BY_MALLOC
 
 
 def give_freed_memory_back(device: torch.device) -> None:

@@ -16,7 +16,7 @@ from preftune.training.lora import check_lora
 from preftune.training.one_batch import check_one_batch
 from preftune.training.plan.cost import Disk, Work, disk_of, work_of
 from preftune.training.plan.decision import case_of, decided
-from preftune.training.plan.machine import free_memory, matmul_rate
+from preftune.training.plan.machine import free_memory, matmul_rate, usable
 from preftune.training.plan.memory import Case, MemoryPlan, plan_memory
 from preftune.training.plan.remedies import Remedy, remedies
 from preftune.training.plan.workload import Workload, workload
@@ -32,6 +32,8 @@ class Plan:
     device: str
     free: int
     """Bytes that the run may take."""
+    usable: float
+    """Share of it that the predicted peak may take without risk."""
     checkpointing: bool
     """Whether activations are computed again, as asked for or as decided."""
     memory: MemoryPlan
@@ -87,12 +89,14 @@ def plan(
     case = case_of(settings, objective, config, work, trust_remote_code=trust_remote_code)
     free = free_memory(case.device) if memory is None else memory
     case, found = decided(case, free)
+    checkpointing = case.settings.checkpoint_activations is True
     rate = matmul_rate(case.device, case.precision, *_widths(config))
     cached = objective.reference == "logps" and settings.reference.every is None
     return Plan(
         device=_name(case.device),
         free=free,
-        checkpointing=case.settings.checkpoint_activations is True,
+        usable=usable(case.device, checkpointing=checkpointing),
+        checkpointing=checkpointing,
         memory=found,
         work=work,
         disk=disk_of(found, settings, work, stored=saved_dtype(config).itemsize, cached=cached),
